@@ -1,0 +1,194 @@
+// What the Rust core can do, as the TypeScript above it sees it: the interface `Native` and its plain data.
+// One call is one kernel-visible action, or one critical section that must not be split; it holds no policy.
+//
+// Facts relied on: everything that can block runs on a thread of its own, never on libuv's pool, and settles a promise.
+// A `signal` interrupts a blocked call with the cancel signal; the call then rejects with O2CB_ABORTED, or succeeds when
+// the kernel was faster. Work that sleeps uninterruptibly cannot be cancelled by anything and settles when it settles.
+// Failures are errors with `code`, `operation`, `errno` (negative), `syscall`, `path`, `kernelMessages` and `holder`.
+//
+// __test__/helpers/fake-native.ts is the other implementation: it keeps state, and can fail the n-th call.
+
+export interface CallOptions {
+  signal?: AbortSignal | undefined;
+}
+
+/** A block device's number. */
+export interface DeviceNumber {
+  major: number;
+  minor: number;
+}
+
+/** What the first bytes of a volume say (disk-format specification, sections 1 and 2.4); raw facts, no judgement. */
+export interface VolumeFacts {
+  /** the path it was read through, as given */
+  device: string;
+  deviceNumber: DeviceNumber | null;
+  /** false for an image file */
+  isBlockDevice: boolean;
+  /** BLKROGET: the device itself refuses writes */
+  isReadOnly: boolean;
+  deviceBytes: bigint;
+  /** logical sector size; 512 for an image file */
+  sectorBytes: number;
+  /** 32 upper-case hexadecimal digits */
+  uuid: string;
+  label: string;
+  blockBytes: number;
+  clusterBytes: number;
+  clusters: number;
+  maxSlots: number;
+  featureCompat: number;
+  featureIncompat: number;
+  featureRoCompat: number;
+  /** 4 bytes up to a NUL, or null where the volume carries no cluster information (classic) */
+  stackLabel: string | null;
+  stackFlags: number;
+  clusterName: string | null;
+  /** the heartbeat file's only extent; null where it is not one extent of depth 0, with the reason in `heartbeatProblem` */
+  heartbeat: { startBlock: bigint; clusters: number } | null;
+  heartbeatProblem: string | null;
+}
+
+export interface HeartbeatSlot {
+  slot: number;
+  /** whether the checksum over `blockBytes` holds */
+  valid: boolean;
+  /** seconds; 0 = never written */
+  sequence: bigint;
+  node: number;
+  /** 0 = left cleanly */
+  generation: bigint;
+  deadMs: number;
+}
+
+export interface RegionGeometry {
+  /** in units of blockBytes */
+  startBlock: bigint;
+  blockBytes: number;
+  blocks: number;
+}
+
+export type PathKind = "directory" | "file" | "block" | "character" | "link" | "other";
+
+export interface PathFacts {
+  /** symbolic links followed */
+  realPath: string;
+  kind: PathKind;
+  /** of the file system that holds it */
+  device: DeviceNumber;
+  /** the device it is, for block and character devices */
+  represents: DeviceNumber | null;
+  /** as in mountinfo */
+  mountId: bigint;
+  isMountRoot: boolean;
+  /** statfs f_type */
+  filesystemMagic: number;
+}
+
+/** One line of mountinfo. */
+export interface MountEntry {
+  id: bigint;
+  parent: bigint;
+  device: DeviceNumber;
+  /** the path within the file system that is mounted: not "/" for a bind mount of a part */
+  root: string;
+  target: string;
+  options: string;
+  type: string;
+  source: string;
+  superOptions: string;
+}
+
+export interface SemaphoreFacts {
+  references: number;
+  mutexHeld: boolean;
+  /** the last process that operated on the mutex; null when none did */
+  lastPid: number | null;
+}
+
+/** The mutex of one region's semaphore set, held (group-api 3.6). Every method after release or destroy throws O2CB_NO_SEM. */
+export interface RegionLock {
+  readonly region: string;
+  references(): number;
+  /** +1; undo: the reference goes with this process. Returns the count after. */
+  take(undo: boolean): number;
+  /** -1 without waiting; false where the count was 0 already, because somebody's undo came first. */
+  drop(undo: boolean): { dropped: boolean; references: number };
+  /** makes one reference of this process persistent: +1 without undo and -1 with it, in one atomic operation */
+  handOver(): void;
+  /** IPC_RMID; takes the place of release */
+  destroy(): void;
+  /** releasing twice does nothing */
+  release(): void;
+}
+
+/** Something held until released; releasing twice does nothing. */
+export interface Held {
+  release(): void;
+}
+
+export interface MountRequest {
+  source: string;
+  target: string;
+  type: string;
+  /** MS_* bits */
+  flags: number;
+  /** file system options, without the VFS ones */
+  options: readonly string[];
+  /** `fsopen`: the new calls, whose context carries the kernel's own messages; `mount`: mount(2) */
+  api: "fsopen" | "mount";
+  /** path of a mount namespace to do it in; null = this one */
+  namespace: string | null;
+}
+
+export interface UnmountRequest {
+  target: string;
+  /** MNT_FORCE 1, MNT_DETACH 2, UMOUNT_NOFOLLOW 8 */
+  flags: number;
+  namespace: string | null;
+}
+
+export interface Native {
+  // -- volumes and devices
+  readVolume(device: string, options?: CallOptions): Promise<VolumeFacts>;
+  /** O_DIRECT */
+  readHeartbeatSlots(device: string, geometry: RegionGeometry, options?: CallOptions): Promise<HeartbeatSlot[]>;
+  /** open O_RDONLY|O_EXCL; null where something claims the device (EBUSY). Holding it keeps mounts away. */
+  claimDevice(device: string, options?: CallOptions): Promise<Held | null>;
+
+  // -- paths, attributes, directories
+  inspectPath(path: string, namespace: string | null, options?: CallOptions): Promise<PathFacts>;
+  /** the whole file as text, bytes that are not UTF-8 replaced; at most 64 KiB */
+  readAttribute(path: string, options?: CallOptions): Promise<string>;
+  /** exactly one write(2), at most 4095 bytes; a short write is an error */
+  writeAttribute(path: string, value: string, options?: CallOptions): Promise<void>;
+  /** names of the sub-directories, in the kernel's order, without following links */
+  listDirectories(path: string, options?: CallOptions): Promise<string[]>;
+  /** mkdir, mode 0755 */
+  makeDirectory(path: string, options?: CallOptions): Promise<void>;
+  removeDirectory(path: string, options?: CallOptions): Promise<void>;
+  readLink(path: string, options?: CallOptions): Promise<string>;
+
+  // -- regions
+  /** opens the device read-write and writes the descriptor's number to `<directory>/dev`; blocks until the heartbeat is steady */
+  startHeartbeat(directory: string, device: string, options?: CallOptions): Promise<void>;
+  /** the region's mutex. `create` false: null where no set exists. O2CB_TIMEOUT with `holder` after timeoutMs. */
+  lockRegion(region: string, create: boolean, timeoutMs: number, options?: CallOptions): Promise<RegionLock | null>;
+  /** without the mutex, without creating anything; null where no set exists */
+  regionSemaphores(region: string): Promise<SemaphoreFacts | null>;
+
+  // -- mounts
+  mount(request: MountRequest, options?: CallOptions): Promise<void>;
+  unmount(request: UnmountRequest, options?: CallOptions): Promise<void>;
+  mounts(namespace: string | null, options?: CallOptions): Promise<MountEntry[]>;
+
+  // -- the rest
+  /** ioprio_set(2) for one process */
+  setIoPriority(pid: number, ioClass: number, level: number): Promise<void>;
+  /** runs a program by absolute path with an empty environment but PATH and LC_ALL=C; its exit status (128+n for a signal) */
+  runProgram(path: string, args: readonly string[], options?: CallOptions): Promise<number>;
+  /** flock(2) LOCK_EX on a file that is created (0600, its directory 0755) where missing; O2CB_TIMEOUT after timeoutMs */
+  lockFile(path: string, timeoutMs: number, options?: CallOptions): Promise<Held>;
+  /** connects to an abstract Unix stream socket by its exact name; the descriptor, close-on-exec, non-blocking */
+  connectAbstract(name: string, options?: CallOptions): Promise<number>;
+}
