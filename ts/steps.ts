@@ -1,0 +1,59 @@
+// What a join, a mount or an unmount is doing, as typed steps, so that a caller can show it. Emitting a step never fails the
+// operation: an exception in a listener is the listener's own (it is rethrown on the next tick, where Node reports it).
+//
+// A step is told when it begins; `milliseconds` on the steps that end something is the time it took.
+
+export type Step =
+  | { step: "read-volume"; device: string }
+  | { step: "volume"; device: string; uuid: string; label: string; stack: string; cluster: string | null; mode: HeartbeatMode | "none" }
+  | { step: "load-module"; module: string }
+  | { step: "set-stack"; stack: string }
+  | { step: "cluster"; cluster: string; mode: HeartbeatMode; node: string; nodeNumber: number }
+  /** another mount or unmount of this volume on this node is under way */
+  | { step: "wait-volume-lock"; region: string; path: string }
+  | { step: "volume-lock-unavailable"; region: string; path: string; reason: string }
+  /** another process holds the region's mutex (it may be starting the heartbeat) */
+  | { step: "wait-region-lock"; region: string; holder: number | null; waitedMs: number }
+  | { step: "create-region"; region: string }
+  | { step: "discard-region"; region: string; reason: string }
+  | { step: "adopt-region"; region: string; references: number; reason: string }
+  /** the kernel now watches the heartbeat area until it is steady; expectedMs follows from its own rule */
+  | { step: "start-heartbeat"; region: string; device: string; expectedMs: number; reason: string }
+  | { step: "heartbeat"; region: string; milliseconds: number }
+  | { step: "reference"; region: string; references: number; persistent: boolean }
+  /** the volume is mounted already: the new mount point shares its superblock and its one reference */
+  | { step: "additional-mount"; region: string; references: number }
+  /** an earlier command died between mount(2) and its confirmation: its reference is put back */
+  | { step: "repair-reference"; region: string }
+  | { step: "mount"; device: string; directory: string; options: readonly string[]; readOnly: boolean }
+  | { step: "mounted"; device: string; directory: string; milliseconds: number }
+  | { step: "complete"; region: string; result: number }
+  | { step: "undo"; region: string | null; reason: string }
+  | { step: "unmount"; directory: string; device: string; lazy: boolean }
+  | { step: "unmounted"; directory: string; milliseconds: number }
+  | { step: "remount-read-only"; directory: string }
+  /** the superblock lives on (another mount point, a lazy unmount's last user, another namespace): nothing to leave yet */
+  | { step: "still-in-use"; region: string | null; device: string; reason: string }
+  /** hb_ctl_path names a program: the kernel's call-out leaves, not we */
+  | { step: "kernel-leaves"; region: string | null; program: string }
+  | { step: "leave"; region: string; references: number }
+  | { step: "stop-heartbeat"; region: string; milliseconds: number }
+  | { step: "io-priority"; region: string; pid: number }
+  | { step: "waiting-for-kernel"; operation: string; reason: string }
+  | { step: "warning"; code: string; message: string };
+
+export type HeartbeatMode = "local" | "global";
+
+export type OnStep = (step: Step) => void;
+
+/** Calls the listener, if there is one, and keeps its failures away from the operation. */
+export function emit(onStep: OnStep | undefined, step: Step): void {
+  if (onStep === undefined) return;
+  try {
+    onStep(step);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
