@@ -1,0 +1,127 @@
+// Brings about what a tier, the demo or a build needs, from a fresh clone on: each step looks first, says what it does,
+// and refuses in one sentence where a person has to install something. Plain Node, since no dependency is there yet.
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { platform } from "./platform.mjs";
+import { must, output, root, run } from "./run.mjs";
+import { Refusal, note } from "./say.mjs";
+import { unlessCurrent } from "./stamp.mjs";
+
+const native = ["Cargo.toml", "Cargo.lock", "build.rs", ".cargo/config.toml"];
+const done = new Set();
+
+/** The steps; a step calls `prepare` for what it needs itself. */
+const steps = { node, modules, rust, native: nativeModule, launcher, bundles, dist, machines };
+
+/** Brings about each of `needs`, once per process. */
+export async function prepare(...needs) {
+  for (const need of needs) {
+    if (done.has(need)) continue;
+    await steps[need]();
+    done.add(need);
+  }
+}
+
+const readJson = (name) => JSON.parse(readFileSync(path.join(root, name), "utf8"));
+const olderThan = (have, want) => {
+  const [a, b] = [have, want].map((version) => version.split(".").map(Number));
+  return a[0] < b[0] || (a[0] === b[0] && (a[1] ?? 0) < (b[1] ?? 0));
+};
+
+function node() {
+  const wanted = readJson("package.json").engines.node.replace(/^>=/, "");
+  if (process.platform !== "linux") throw new Refusal("OCFS2 is a Linux file system: this package needs Linux.");
+  if (olderThan(process.versions.node, wanted)) {
+    throw new Refusal(`Install Node ${wanted} or newer: this is ${process.versions.node}.`);
+  }
+}
+
+/** The installed tree is the lock file's, but for optional packages of other systems. */
+function modulesAreCurrent() {
+  if (!existsSync(path.join(root, "node_modules/.package-lock.json"))) return false;
+  const wanted = readJson("package-lock.json").packages;
+  const present = readJson("node_modules/.package-lock.json").packages;
+  return Object.entries(wanted).every(([name, entry]) => {
+    if (name === "") return true;
+    if (present[name] === undefined) return entry.optional === true || entry.devOptional === true || entry.peer === true;
+    return present[name].version === entry.version && present[name].integrity === entry.integrity;
+  });
+}
+
+async function modules() {
+  await prepare("node");
+  if (modulesAreCurrent()) return;
+  note("installing the development packages (npm ci)");
+  const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+  await must("npm", args, "The development packages cannot be installed: look at npm's message above, and at the network");
+}
+
+async function aptInstall(...packages) {
+  if (process.getuid() !== 0 || output("apt-get", ["--version"]) === null) return false;
+  note(`installing ${packages.join(", ")} (apt-get install)`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const args = ["install", "--yes", "--quiet", "--no-install-recommends", ...packages];
+  if ((await run("apt-get", args, { env })).status === 0) return true;
+  await run("apt-get", ["update", "--quiet"], { env });
+  return (await run("apt-get", args, { env })).status === 0;
+}
+
+async function rust() {
+  const wanted = /^rust-version = "(.*)"$/m.exec(readFileSync(path.join(root, "Cargo.toml"), "utf8"))[1];
+  for (const tool of ["cargo", "rustc"]) {
+    const version = output(tool, ["--version"])?.split(" ")[1];
+    if (version === undefined) {
+      throw new Refusal(`Install Rust ${wanted} or newer, for example with https://rustup.rs: ${tool} is not in the PATH.`);
+    }
+    if (olderThan(version, wanted)) {
+      throw new Refusal(`Install Rust ${wanted} or newer, for example with https://rustup.rs: this ${tool} is ${version}.`);
+    }
+  }
+  if (output("cc", ["--version"]) === null && !(await aptInstall("gcc", "libc6-dev"))) {
+    throw new Refusal("Install a C compiler, which Rust links with (on Debian: apt-get install gcc libc6-dev).");
+  }
+}
+
+async function nativeModule() {
+  await prepare("modules", "rust");
+  const inputs = [...native, "crates/binding", "crates/disk", "crates/error", "crates/sys"];
+  await unlessCurrent("native", { inputs, outputs: [platform.addon], extra: output("rustc", ["--version"]) }, async () => {
+    note("building the native module (cargo, about a minute the first time)");
+    await must("npm", ["run", "--silent", "build:native"], "The native module cannot be built");
+  });
+}
+
+async function launcher() {
+  await prepare("rust");
+  const inputs = [...native, "crates/launcher"];
+  const extra = output("rustc", ["--version"]);
+  await unlessCurrent("launcher", { inputs, outputs: [platform.launcher], extra }, async () => {
+    note("building the launcher (cargo, static)");
+    // A static executable has no loader: no LD_ variable and no missing library can keep it from starting.
+    const flags = [process.env.RUSTFLAGS, "-C target-feature=+crt-static"].filter(Boolean).join(" ");
+    const args = ["build", "--locked", "--package", "ocfs2-group-launcher", "--profile", "launcher", "--target", platform.rust];
+    await must("cargo", args, "The launcher cannot be built", { env: { ...process.env, RUSTFLAGS: flags } });
+  });
+}
+
+async function bundles() {
+  await prepare("modules");
+  const inputs = ["ts", "scripts/bundle.mjs", "package.json", "package-lock.json"];
+  await unlessCurrent("bundles", { inputs, outputs: ["dist/cli"] }, async () => {
+    note("bundling the commands");
+    await must(process.execPath, ["scripts/bundle.mjs"], "The commands cannot be bundled");
+  });
+}
+
+async function dist() {
+  await prepare("native", "launcher", "bundles");
+  const { buildLibrary, buildPlatformPackage } = await import("./build.mjs");
+  await buildLibrary();
+  await buildPlatformPackage();
+}
+
+async function machines() {
+  await prepare("modules");
+  const { prepareMachines } = await import("./machines.mjs");
+  await prepareMachines();
+}

@@ -1,0 +1,29 @@
+// The tiers of `npm test`, in the order in which they run: the cheap ones first.
+
+const ava = (files, ...options) => ({ runner: "ava", files, options });
+
+/** name -> what it is, what must be there before it (see prepare.mjs), and how it is run */
+export const tiers = {
+  cargo: { title: "Rust unit and property tests", needs: ["rust"], runner: "cargo" },
+  unit: {
+    title: "TypeScript over the fake native core",
+    needs: ["modules"],
+    ...ava(["__test__/unit/**/*.spec.ts", "__test__/conformance/**/*.spec.ts"]),
+  },
+  native: { title: "the real native module", needs: ["native"], ...ava(["__test__/native/**/*.spec.ts"]) },
+  root: {
+    title: "loop devices and mount namespaces",
+    needs: ["native", "bundles"],
+    ...ava(["__test__/root/**/*.spec.ts"], "--serial", "--concurrency=1", "--timeout=5m"),
+  },
+  package: {
+    title: "the packed tarballs, the linter, this runner",
+    needs: ["dist"],
+    ...ava(["__test__/package/**/*.spec.ts"], "--timeout=5m"),
+  },
+  e2e: {
+    title: "machines with real kernels",
+    needs: ["native", "bundles", "launcher", "machines"],
+    ...ava(["__test__/e2e/**/*.spec.ts"], "--serial", "--concurrency=1", "--timeout=40m"),
+  },
+};
