@@ -15,7 +15,8 @@ function chosenTiers(argv) {
   const { values } = parseArgs({ args: argv, options: { tier: { type: "string" } } });
   const names = values.tier?.split(",") ?? Object.keys(tiers);
   for (const name of names) {
-    if (tiers[name] === undefined) throw new Refusal(`There is no tier ${name}; there are ${Object.keys(tiers).join(", ")}.`);
+    if (tiers[name] === undefined)
+      throw new Refusal(`There is no tier ${name}; there are ${Object.keys(tiers).join(", ")}.`);
   }
   return names;
 }
@@ -41,11 +42,17 @@ async function runTier(tier, tally) {
   if (tier.runner === "cargo") {
     const args = ["test", "--workspace", "--locked", "--no-fail-fast"];
     const compiled = await run("cargo", [...args, "--no-run"], { env });
+    if (compiled.status !== 0) tally.fail("the Rust tests do not compile");
     if (compiled.status !== 0) return compiled;
     return readRun("cargo", args, env, libtestReader(tally, reporter()));
   }
   const ava = fileURLToPath(new URL("./cli.mjs", import.meta.resolve("ava")));
-  return readRun(process.execPath, [ava, "--tap", ...tier.options, ...tier.files], env, tapReader(tally, reporter()));
+  return readRun(
+    process.execPath,
+    [ava, "--tap", ...tier.options, ...tier.files],
+    env,
+    tapReader(tally, reporter()),
+  );
 }
 
 async function readRun(program, args, env, reader) {
@@ -63,8 +70,9 @@ async function execute(name) {
   try {
     await prepare(...tier.needs);
     const { status, signal } = await runTier(tier, tally);
-    if (status !== 0 && tally.failed.length === 0) tally.fail(`the runner ended with ${signal ?? `status ${status}`}`);
     if (tally.counts().every((count) => count === 0)) tally.fail("no test was executed");
+    else if (status !== 0 && tally.failed.length === 0)
+      tally.fail(`the runner ended with ${signal ?? `status ${status}`}`);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     console.error(error.message);
@@ -74,7 +82,9 @@ async function execute(name) {
     tally.failed.push(...tally.skipped.map((title) => `${title}: skipped, but the machines are required`));
     tally.skipped = [];
   }
-  console.log(`   ${closingLine(tally.passed, tally.failed.length, tally.skipped.length)} in ${duration(performance.now() - started)}`);
+  console.log(
+    `   ${closingLine(tally.passed, tally.failed.length, tally.skipped.length)} in ${duration(performance.now() - started)}`,
+  );
   return tally;
 }
 

@@ -5,9 +5,27 @@ import path from "node:path";
 /** Everything that differs between platforms, by the name npm packages of compiled code carry. */
 export const platforms = {
   "linux-x64-gnu": { tested: true, rust: "x86_64-unknown-linux-gnu", os: "linux", cpu: "x64", libc: "glibc" },
-  "linux-arm64-gnu": { tested: false, rust: "aarch64-unknown-linux-gnu", os: "linux", cpu: "arm64", libc: "glibc" },
-  "linux-x64-musl": { tested: false, rust: "x86_64-unknown-linux-musl", os: "linux", cpu: "x64", libc: "musl" },
-  "linux-arm64-musl": { tested: false, rust: "aarch64-unknown-linux-musl", os: "linux", cpu: "arm64", libc: "musl" },
+  "linux-arm64-gnu": {
+    tested: false,
+    rust: "aarch64-unknown-linux-gnu",
+    os: "linux",
+    cpu: "arm64",
+    libc: "glibc",
+  },
+  "linux-x64-musl": {
+    tested: false,
+    rust: "x86_64-unknown-linux-musl",
+    os: "linux",
+    cpu: "x64",
+    libc: "musl",
+  },
+  "linux-arm64-musl": {
+    tested: false,
+    rust: "aarch64-unknown-linux-musl",
+    os: "linux",
+    cpu: "arm64",
+    libc: "musl",
+  },
 };
 
 const name = "linux-x64-gnu";

@@ -30,7 +30,8 @@ const olderThan = (have, want) => {
 
 function node() {
   const wanted = readJson("package.json").engines.node.replace(/^>=/, "");
-  if (process.platform !== "linux") throw new Refusal("OCFS2 is a Linux file system: this package needs Linux.");
+  if (process.platform !== "linux")
+    throw new Refusal("OCFS2 is a Linux file system: this package needs Linux.");
   if (olderThan(process.versions.node, wanted)) {
     throw new Refusal(`Install Node ${wanted} or newer: this is ${process.versions.node}.`);
   }
@@ -43,7 +44,8 @@ function modulesAreCurrent() {
   const present = readJson("node_modules/.package-lock.json").packages;
   return Object.entries(wanted).every(([name, entry]) => {
     if (name === "") return true;
-    if (present[name] === undefined) return entry.optional === true || entry.devOptional === true || entry.peer === true;
+    if (present[name] === undefined)
+      return entry.optional === true || entry.devOptional === true || entry.peer === true;
     return present[name].version === entry.version && present[name].integrity === entry.integrity;
   });
 }
@@ -53,7 +55,11 @@ async function modules() {
   if (modulesAreCurrent()) return;
   note("installing the development packages (npm ci)");
   const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
-  await must("npm", args, "The development packages cannot be installed: look at npm's message above, and at the network");
+  await must(
+    "npm",
+    args,
+    "The development packages cannot be installed: look at npm's message above, and at the network",
+  );
 }
 
 async function aptInstall(...packages) {
@@ -71,24 +77,34 @@ async function rust() {
   for (const tool of ["cargo", "rustc"]) {
     const version = output(tool, ["--version"])?.split(" ")[1];
     if (version === undefined) {
-      throw new Refusal(`Install Rust ${wanted} or newer, for example with https://rustup.rs: ${tool} is not in the PATH.`);
+      throw new Refusal(
+        `Install Rust ${wanted} or newer, for example with https://rustup.rs: ${tool} is not in the PATH.`,
+      );
     }
     if (olderThan(version, wanted)) {
-      throw new Refusal(`Install Rust ${wanted} or newer, for example with https://rustup.rs: this ${tool} is ${version}.`);
+      throw new Refusal(
+        `Install Rust ${wanted} or newer, for example with https://rustup.rs: this ${tool} is ${version}.`,
+      );
     }
   }
   if (output("cc", ["--version"]) === null && !(await aptInstall("gcc", "libc6-dev"))) {
-    throw new Refusal("Install a C compiler, which Rust links with (on Debian: apt-get install gcc libc6-dev).");
+    throw new Refusal(
+      "Install a C compiler, which Rust links with (on Debian: apt-get install gcc libc6-dev).",
+    );
   }
 }
 
 async function nativeModule() {
   await prepare("modules", "rust");
   const inputs = [...native, "crates/binding", "crates/disk", "crates/error", "crates/sys"];
-  await unlessCurrent("native", { inputs, outputs: [platform.addon], extra: output("rustc", ["--version"]) }, async () => {
-    note("building the native module (cargo, about a minute the first time)");
-    await must("npm", ["run", "--silent", "build:native"], "The native module cannot be built");
-  });
+  await unlessCurrent(
+    "native",
+    { inputs, outputs: [platform.addon], extra: output("rustc", ["--version"]) },
+    async () => {
+      note("building the native module (cargo, about a minute the first time)");
+      await must("npm", ["run", "--silent", "build:native"], "The native module cannot be built");
+    },
+  );
 }
 
 async function launcher() {
@@ -99,7 +115,16 @@ async function launcher() {
     note("building the launcher (cargo, static)");
     // A static executable has no loader: no LD_ variable and no missing library can keep it from starting.
     const flags = [process.env.RUSTFLAGS, "-C target-feature=+crt-static"].filter(Boolean).join(" ");
-    const args = ["build", "--locked", "--package", "ocfs2-group-launcher", "--profile", "launcher", "--target", platform.rust];
+    const args = [
+      "build",
+      "--locked",
+      "--package",
+      "ocfs2-group-launcher",
+      "--profile",
+      "launcher",
+      "--target",
+      platform.rust,
+    ];
     await must("cargo", args, "The launcher cannot be built", { env: { ...process.env, RUSTFLAGS: flags } });
   });
 }

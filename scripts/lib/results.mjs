@@ -32,10 +32,13 @@ export class Tally {
 
   /** Adds what is missing, without a name, for `totals` results since `before`. */
   raise(before, totals) {
-    const [passed, failed, skipped] = this.counts().map((count, index) => before[index] + totals[index] - count);
+    const [passed, failed, skipped] = this.counts().map(
+      (count, index) => before[index] + totals[index] - count,
+    );
     this.passed += Math.max(passed, 0);
     for (let count = 0; count < failed; count++) this.failed.push("a test whose name was lost in its output");
-    for (let count = 0; count < skipped; count++) this.skipped.push("a test whose name was lost in its output");
+    for (let count = 0; count < skipped; count++)
+      this.skipped.push("a test whose name was lost in its output");
   }
 }
 

@@ -36,11 +36,16 @@ export async function run(program, args, { env = process.env, onLine, cwd = root
 /** Runs a program that must succeed; otherwise refuses with `sentence`. */
 export async function must(program, args, sentence, options) {
   const { status } = await run(program, args, options);
-  if (status !== 0) throw new Refusal(`${sentence} (${[program, ...args].join(" ")} ended with status ${status}).`);
+  if (status !== 0)
+    throw new Refusal(`${sentence} (${[program, ...args].join(" ")} ended with status ${status}).`);
 }
 
 /** A program's standard output without its last line end, or null where it is missing or fails. */
 export function output(program, args) {
-  const { status, stdout } = spawnSync(program, args, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  const { status, stdout } = spawnSync(program, args, {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   return status === 0 ? stdout.trimEnd() : null;
 }

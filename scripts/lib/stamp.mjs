@@ -14,7 +14,8 @@ function* filesBelow(name) {
 function digest(inputs, extra) {
   const hash = createHash("sha256").update(extra);
   for (const input of inputs) {
-    for (const name of filesBelow(input)) hash.update(`\0${name}\0`).update(readFileSync(path.join(root, name)));
+    for (const name of filesBelow(input))
+      hash.update(`\0${name}\0`).update(readFileSync(path.join(root, name)));
   }
   return hash.digest("hex");
 }

@@ -1,2 +1,84 @@
-//! Launcher.
-fn main() {}
+//! What `/sbin/mount.ocfs2` and `/sbin/umount.ocfs2` are: finds node and the command's bundle by absolute paths, cleans
+//! the environment, and becomes node. No option is read here and nothing is decided; the commands are TypeScript.
+//!
+//! Facts relied on: mount(8) hands its caller's environment on, boot and systemd start helpers with closed or missing
+//! descriptors, and a status of 126 is mount(8)'s word for "the helper could not be executed"
+//! (util-linux, `MNT_EX_EXEC`). Rust's runtime opens /dev/null on each of the descriptors 0-2 that is closed before
+//! `main` begins, and `exec` unblocks all signals; the tests hold it to the first.
+//!
+//! Deliberately not done: no search in PATH, no version check of node (install-helpers made one), no cached code (that
+//! is the bundle's business).
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// The names this executable may be called by; the bundle of each is `NAME.cjs` beside the executable.
+const COMMANDS: [&str; 2] = ["mount.ocfs2", "umount.ocfs2"];
+
+/// Where install-helpers puts everything; used where /proc is not mounted yet.
+const DEFAULT_DIRECTORY: &str = "/usr/lib/ocfs2-group";
+
+/// mount(8)'s status for a helper that cannot be executed.
+const NOT_EXECUTED: u8 = 126;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    // Linux gives an empty name to a program that was started without any.
+    let called = arguments.next().unwrap_or_default();
+    let (name, sentence) = match command(&called) {
+        None => (
+            "launcher",
+            format!("{called:?} is not one of the names it can be called by: {}", COMMANDS.join(", ")),
+        ),
+        Some(name) => (name, launch(name, arguments)),
+    };
+    // Nobody is left to tell when standard error does not work either.
+    let _ = writeln!(std::io::stderr(), "{name}: {sentence}");
+    ExitCode::from(NOT_EXECUTED)
+}
+
+/// The command meant by the name called, whatever directory that names.
+fn command(called: &OsStr) -> Option<&'static str> {
+    let name = Path::new(called).file_name()?;
+    COMMANDS.into_iter().find(|command| OsStr::new(command) == name)
+}
+
+/// Becomes node, which runs the bundle with these arguments; returns only with a sentence about what failed.
+fn launch(name: &str, arguments: impl Iterator<Item = OsString>) -> String {
+    let directory = own_directory();
+    let bundle = directory.join(format!("{name}.cjs"));
+    let node = directory.join("node");
+    // Node would answer a missing bundle with a stack trace and status 1, which mount(8) takes for wrong usage.
+    if let Err(error) = std::fs::metadata(&bundle) {
+        return format!("{} cannot be read ({error}); run install-helpers again", bundle.display());
+    }
+    let environment = std::env::vars_os().filter(|(variable, _)| !disturbs_node(variable));
+    let error = Command::new(&node).arg(&bundle).args(arguments).env_clear().envs(environment).exec();
+    format!(
+        "{} cannot be started ({error}); install Node 20.19 or newer, then run install-helpers again",
+        node.display()
+    )
+}
+
+/// The directory of the executable itself, not of the link in /sbin that leads to it.
+fn own_directory() -> PathBuf {
+    // current_exe is /proc/self/exe. A file replaced meanwhile reads as `…/launcher (deleted)`: its directory holds.
+    let executable = std::env::current_exe().unwrap_or_default();
+    match executable.parent() {
+        Some(directory) if directory.is_absolute() => directory.to_path_buf(),
+        _ => PathBuf::from(DEFAULT_DIRECTORY),
+    }
+}
+
+/// Variables meant for other programs that keep node from starting or change what it runs. A volume has to be mounted
+/// alike at boot and from a shell set up for a database or for another node program: `NODE_OPTIONS` can name options
+/// and modules that are not there, `LD_LIBRARY_PATH` another libstdc++, `OPENSSL_CONF` a file that node's OpenSSL
+/// refuses, and `LD_PRELOAD` foreign code; each of the first three was seen to stop node before its first line.
+fn disturbs_node(variable: &OsStr) -> bool {
+    let name = variable.as_bytes();
+    [&b"NODE_"[..], b"LD_", b"OPENSSL_"].iter().any(|prefix| name.starts_with(prefix))
+}
