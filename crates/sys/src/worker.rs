@@ -1,0 +1,106 @@
+#![allow(unsafe_code)]
+//! One named thread for one operation that can block.
+//!
+//! Facts relied on: the write that starts a heartbeat fails with EIO when any signal reaches its thread (kernel
+//! fs/ocfs2/cluster/heartbeat.c, o2hb_region_dev_store), and Node installs handlers for the whole process; so a worker blocks
+//! every signal but the cancel signal and those that a fault raises on the thread itself. libuv's pool is never used: four
+//! blocked calls there stop every fs call, and Node joins that pool when it exits.
+//!
+//! A panic becomes an error. There is no pool and no queue: a thread costs some 50 microseconds, these calls milliseconds.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+use ocfs2_group_error::{Code, Error, Result};
+
+use crate::cancel::{self, Cancel};
+
+const STACK_BYTES: usize = 512 * 1024;
+
+/// Runs `work` on a new thread, then `done` with its result on the same thread. `operation` names both errors and thread.
+///
+/// # Errors
+/// O2CB_NO_MEMORY when no thread can be started; `done` is then dropped without being called.
+pub fn spawn<T: Send + 'static>(
+    operation: &'static str,
+    cancel: &Cancel,
+    work: impl FnOnce(&Cancel) -> Result<T> + Send + 'static,
+    done: impl FnOnce(Result<T>) + Send + 'static,
+) -> Result<()> {
+    cancel::install_handler();
+    remember_panics();
+    let cancel = cancel.clone();
+    let name: String = operation.chars().take(15).collect();
+    let body = move || {
+        block_signals();
+        let result = {
+            let _attached = cancel.attach();
+            catch_unwind(AssertUnwindSafe(|| work(&cancel)))
+        };
+        done(result.unwrap_or_else(|_| Err(panicked(operation))));
+    };
+    match std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(body) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::os(operation, "clone", error.raw_os_error().unwrap_or(0))
+            .code(Code::NoMemory)
+            .detail("no thread can be started for it")),
+    }
+}
+
+/// Blocks every signal on this thread but the cancel signal and the synchronous faults.
+fn block_signals() {
+    let open = [
+        cancel::signal(),
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGILL,
+        libc::SIGFPE,
+        libc::SIGTRAP,
+        libc::SIGSYS,
+        libc::SIGABRT,
+    ];
+    // SAFETY: sigset_t is plain data, filled before use; the pointers are valid for the calls.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        for signal in open {
+            libc::sigdelset(&mut set, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+    }
+}
+
+/// Runs `call` with no signal blocked, so that a child started in it inherits an open mask.
+pub(crate) fn with_open_signals<T>(call: impl FnOnce() -> T) -> T {
+    // SAFETY: as in block_signals; the old mask is restored on the same thread.
+    unsafe {
+        let mut open: libc::sigset_t = std::mem::zeroed();
+        let mut old: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut open);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &open, &mut old);
+        let result = call();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &old, std::ptr::null_mut());
+        result
+    }
+}
+
+thread_local! {
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps a panic's message for the error instead of printing it: a library writes to no stream.
+fn remember_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(|info| {
+            let text = info.to_string();
+            let _ = PANIC.try_with(|slot| slot.try_borrow_mut().map(|mut slot| *slot = Some(text)));
+        }));
+    });
+}
+
+fn panicked(operation: &'static str) -> Error {
+    let what = PANIC.take().unwrap_or_default().replace('\n', " ");
+    Error::new(Code::InternalFailure, operation, format!("a fault in this package: {what}"))
+}
