@@ -54,8 +54,8 @@ export async function localNode(native: Native, configfs: string, cluster: strin
   for (const name of nodes) {
     const local = await readOptional(native, `${directory}/${name}/local`, signal);
     if (local === null || !(Number(local) > 0)) continue;
-    const number = Number(await readOptional(native, `${directory}/${name}/num`, signal));
-    if (Number.isInteger(number) && number >= 0 && number <= 254) return { name, number };
+    const number = (await readOptional(native, `${directory}/${name}/num`, signal)) ?? "";
+    if (/^\d{1,3}$/.test(number) && Number(number) <= 254) return { name, number: Number(number) };
     throw new O2cbError("O2CB_INVALID_NODE_NUM", `the number of node '${name}' in cluster '${cluster}' cannot be read`, {
       operation: "find-node",
       cluster,

@@ -1,0 +1,233 @@
+// The classic stack: the kernel's own disk heartbeat, driven through configfs, counted in SysV semaphores.
+//
+// Facts relied on: group-api 3.1 (gates and their three errors), 3.2 (local and global mode), 3.3-3.5 (begin, complete,
+// leave), K1-K14; commands fact 1: the kernel knows one leave per superblock, so a mount takes one reference per superblock.
+//
+// Crash safety: until complete(0) every reference carries SEM_UNDO, so a process that dies takes it along; what remains is a
+// region without references, which the next begin adopts or replaces and the next leave removes. A mount whose process dies
+// between mount(2) and complete(0) is found by the next begin as a superblock without reference, and repaired.
+import { exists, readHint } from "../attributes.ts";
+import { isCode, O2cbError } from "../errors.ts";
+import type { DeviceNumber, Held, Native, RegionLock } from "../native-types.ts";
+import { withRegionLock } from "../region/lock.ts";
+import { destroySet, dropReference, ensureRegion, regionDirectory, stopUnreferenced, type RegionContext, type RegionOrigin } from "../region/region.ts";
+import { claimDeadDevice, devicePath, hasLiveSuperblock } from "../region/superblock.ts";
+import { lockVolume } from "../region/volume-lock.ts";
+import { emit, type HeartbeatMode, type OnStep } from "../steps.ts";
+import { CLASSIC_STACK } from "../volume.ts";
+import { localNode, runningCluster, type LocalNode, type RunningCluster } from "./cluster.ts";
+import { ClusterStack, MOUNT_SERVICE, type JoinRequest, type Ticket } from "./cluster-stack.ts";
+
+export interface ClassicTicket extends Ticket {
+  mode: HeartbeatMode;
+  device: string | null;
+  deviceNumber: DeviceNumber | null;
+  /** the region's directory in configfs, as it was when the join began: a later change of the cluster strands nothing (B11) */
+  directory: string;
+  /** whether the reference outlives this process once complete */
+  persistent: boolean;
+  /** whether a reference was taken at all: not in global mode, not for a further mount of a live superblock */
+  counted: boolean;
+  origin: RegionOrigin;
+  /** held from begin to complete by mounts */
+  volumeLock: Held | null;
+}
+
+/** How long the last user of a lazily unmounted superblock may take to let the device go (measured: 4.2 s, kernel 6.1). */
+const DISMOUNT_PATIENCE_MS = 15_000;
+
+export class ClassicStack extends ClusterStack<ClassicTicket> {
+  readonly label = CLASSIC_STACK;
+  readonly #configfs: string;
+
+  constructor(native: Native, configfs: string) {
+    super(native);
+    this.#configfs = configfs;
+  }
+
+  protected async _begin(request: JoinRequest): Promise<ClassicTicket> {
+    const { volume, signal, onStep } = request;
+    const cluster = await runningCluster(this.native, this.#configfs, signal);
+    checkStamp(request, cluster);
+    const node = await localNode(this.native, this.#configfs, cluster.name, signal);
+    emit(onStep, { step: "cluster", cluster: cluster.name, mode: cluster.mode, node: node.name, nodeNumber: node.number });
+    const isMount = request.service === MOUNT_SERVICE;
+    const ticket: ClassicTicket = {
+      state: "joining",
+      busy: false,
+      region: volume.uuid,
+      service: request.service,
+      cluster: cluster.name,
+      mode: cluster.mode,
+      device: volume.device,
+      deviceNumber: volume.deviceNumber,
+      directory: regionDirectory(cluster, volume.uuid),
+      persistent: isMount,
+      counted: false,
+      origin: "adopted",
+      volumeLock: null,
+    };
+    if (cluster.mode === "global") {
+      await checkGlobalHeartbeat(this.native, cluster, node);
+      return ticket;
+    }
+    if (isMount) ticket.volumeLock = await lockVolume(this.native, volume.uuid, request);
+    try {
+      const context: RegionContext = { native: this.native, cluster, volume, signal, onStep };
+      await withRegionLock(this.native, volume.uuid, true, request, (lock) => this.#join(context, node, lock, ticket));
+      return ticket;
+    } catch (error) {
+      ticket.volumeLock?.release();
+      throw error;
+    }
+  }
+
+  /** Under the mutex: the region beats and this join is counted, or nothing has changed. */
+  async #join(context: RegionContext, node: LocalNode, lock: RegionLock, ticket: ClassicTicket): Promise<void> {
+    const { native, volume, signal, onStep } = context;
+    try {
+      const isFurtherMount = ticket.persistent && volume.deviceNumber !== null && (await hasLiveSuperblock(native, volume.deviceNumber, signal));
+      ticket.origin = await ensureRegion(context, node, lock);
+      if (isFurtherMount) {
+        if (lock.references() === 0) {
+          emit(onStep, { step: "repair-reference", region: volume.uuid });
+          lock.take(false);
+        }
+        emit(onStep, { step: "additional-mount", region: volume.uuid, references: lock.references() });
+        return;
+      }
+      const references = lock.take(true);
+      ticket.counted = true;
+      emit(onStep, { step: "reference", region: volume.uuid, references, persistent: ticket.persistent });
+    } catch (error) {
+      await this.#undoBegin(lock, ticket, error);
+      throw error;
+    }
+  }
+
+  /** Leaves no set and no region that this begin made (B6, B9). */
+  async #undoBegin(lock: RegionLock, ticket: ClassicTicket, error: unknown): Promise<void> {
+    try {
+      const present = await exists(this.native, ticket.directory);
+      if (present && ticket.origin === "created" && lock.references() === 0) await stopUnreferenced(this.native, ticket.directory, lock, null);
+      else if (!present && lock.references() === 0) destroySet(lock);
+    } catch (rollbackError) {
+      if (error instanceof O2cbError) error.rollbackError ??= rollbackError;
+    }
+  }
+
+  protected async _confirm(ticket: ClassicTicket, onStep?: OnStep): Promise<void> {
+    if (ticket.counted && ticket.persistent) {
+      await withRegionLock(this.native, ticket.region, true, { onStep }, async (lock) => lock.handOver());
+    }
+    ticket.volumeLock?.release();
+    ticket.volumeLock = null;
+  }
+
+  protected async _undo(ticket: ClassicTicket, onStep?: OnStep): Promise<void> {
+    if (ticket.counted) {
+      await withRegionLock(this.native, ticket.region, true, { onStep }, async (lock) => {
+        const { references } = lock.drop(true);
+        ticket.counted = false;
+        if (references > 0) return emit(onStep, { step: "leave", region: ticket.region, references });
+        try {
+          await stopUnreferenced(this.native, ticket.directory, lock, null, onStep);
+        } catch (error) {
+          // A region that was there before, pinned and without references, is given back as it was found.
+          if (!(ticket.origin === "adopted" && isCode(error, "O2CB_REGION_IN_USE"))) {
+            lock.take(true);
+            ticket.counted = true;
+            throw error;
+          }
+        }
+      });
+    }
+    ticket.volumeLock?.release();
+    ticket.volumeLock = null;
+  }
+
+  protected async _leave(ticket: ClassicTicket, onStep?: OnStep): Promise<void> {
+    if (ticket.mode === "global") return;
+    if (ticket.persistent) {
+      const outcome = await leaveMount(this.native, { ...ticket, kernelLeaves: false, patienceMs: DISMOUNT_PATIENCE_MS }, { onStep });
+      if (outcome === "still-in-use") {
+        throw new O2cbError("O2CB_REGION_IN_USE", `the volume of region '${ticket.region}' is still mounted on this node`, { operation: "leave", region: ticket.region, path: ticket.device ?? undefined });
+      }
+      return;
+    }
+    await withRegionLock(this.native, ticket.region, true, { onStep }, (lock) => dropReference(this.native, ticket.directory, lock, true, onStep));
+  }
+}
+
+function checkStamp({ volume }: JoinRequest, cluster: RunningCluster): void {
+  if (volume.isLocal) {
+    throw new O2cbError("O2CB_BAD_DEVICE", `the volume on '${volume.device}' is formatted for one node only: it has no group to join`, { operation: "begin-join", path: volume.device, region: volume.uuid });
+  }
+  if (volume.cluster !== null && volume.cluster !== cluster.name) {
+    throw new O2cbError("O2CB_INVALID_CLUSTER_NAME", `the volume on '${volume.device}' belongs to cluster '${volume.cluster}', but '${cluster.name}' is registered on this node`, {
+      operation: "begin-join",
+      path: volume.device,
+      region: volume.uuid,
+      cluster: cluster.name,
+      remedy: `register cluster '${volume.cluster}' on this node, or give the volume this cluster's stamp with tunefs.ocfs2 --update-cluster-stack`,
+    });
+  }
+  if (volume.heartbeatMode !== cluster.mode) {
+    throw new O2cbError("O2CB_INVALID_HEARTBEAT_MODE", `the volume on '${volume.device}' is formatted for ${volume.heartbeatMode} heartbeat, but cluster '${cluster.name}' runs ${cluster.mode} heartbeat`, {
+      operation: "begin-join",
+      path: volume.device,
+      region: volume.uuid,
+      cluster: cluster.name,
+    });
+  }
+}
+
+/** In global mode a join starts nothing; without a live heartbeat the DLM would fail later with a bare EINVAL (B14). */
+async function checkGlobalHeartbeat(native: Native, cluster: RunningCluster, node: LocalNode): Promise<void> {
+  const fields = { operation: "begin-join", cluster: cluster.name, path: cluster.heartbeatDirectory, remedy: `start it: o2cb start-heartbeat ${cluster.name}` };
+  if ((await native.listDirectories(cluster.heartbeatDirectory)).length === 0) {
+    throw new O2cbError("O2CB_SERVICE_UNAVAILABLE", `cluster '${cluster.name}' runs global heartbeat, but no heartbeat region is started on this node`, fields);
+  }
+  const live = await readHint(native, "/sys/kernel/debug/o2hb/livenodes");
+  if (live !== null && !live.split(/\s+/).includes(String(node.number))) {
+    throw new O2cbError("O2CB_SERVICE_UNAVAILABLE", `node ${node.number} ('${node.name}') of cluster '${cluster.name}' does not heartbeat`, fields);
+  }
+}
+
+export interface MountLeave {
+  region: string;
+  directory: string;
+  device: string | null;
+  deviceNumber: DeviceNumber | null;
+  /** hb_ctl_path names a program that the kernel runs at the end of a superblock: it drops the reference, not we */
+  kernelLeaves: boolean;
+  /** how long to wait for the claim of a superblock that is on its way out */
+  patienceMs: number;
+}
+
+/**
+ * Drops the mount reference of a superblock, if the superblock is really gone. The device stays claimed while the reference
+ * goes, so no mount can slip in between (commands 2.6, S5 and S6). Where the kernel leaves, only what its program left
+ * without any reference is removed.
+ */
+export async function leaveMount(native: Native, leave: MountLeave, options: { signal?: AbortSignal | undefined; onStep?: OnStep | undefined }): Promise<"left" | "still-in-use"> {
+  const volumeLock = await lockVolume(native, leave.region, options);
+  let claim: Held | null = null;
+  try {
+    const path = leave.deviceNumber === null ? null : await devicePath(native, leave.deviceNumber, leave.device);
+    if (leave.deviceNumber !== null && (await hasLiveSuperblock(native, leave.deviceNumber))) return "still-in-use";
+    if (path !== null) {
+      claim = await claimDeadDevice(native, path, leave.patienceMs);
+      if (claim === null) return "still-in-use";
+    }
+    if ((await native.regionSemaphores(leave.region)) === null && !(await exists(native, leave.directory))) return "left";
+    await withRegionLock(native, leave.region, true, options, async (lock) => {
+      if (!leave.kernelLeaves) await dropReference(native, leave.directory, lock, false, options.onStep);
+      else if (lock.references() === 0) await stopUnreferenced(native, leave.directory, lock, null, options.onStep);
+    });
+    return "left";
+  } finally {
+    claim?.release();
+    volumeLock.release();
+  }
+}
