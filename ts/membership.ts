@@ -8,12 +8,11 @@ import { constants } from "node:os";
 import { errnoName, isCode, O2cbError } from "./errors.ts";
 import type { Native } from "./native-types.ts";
 import { ClassicStack } from "./stack/classic.ts";
-import { MOUNT_SERVICE, type ClusterStack, type JoinRequest, type Ticket } from "./stack/cluster-stack.ts";
+import type { ClusterStack, JoinRequest, Ticket } from "./stack/cluster-stack.ts";
 import { setupStack } from "./stack/detect.ts";
 import { emit, type OnStep } from "./steps.ts";
 import { CLASSIC_STACK, type Volume } from "./volume.ts";
 
-export { MOUNT_SERVICE } from "./stack/cluster-stack.ts";
 
 export interface JoinOptions extends JoinRequest {
   /** load missing kernel modules; default true */
@@ -25,6 +24,8 @@ export class GroupJoin {
   readonly region: string;
   readonly service: string;
   readonly cluster: string | null;
+  /** the region's directory in configfs; null where the stack has none */
+  readonly directory: string | null;
   readonly #stack: ClusterStack;
   readonly #ticket: Ticket;
   readonly #onStep: OnStep | undefined;
@@ -36,6 +37,7 @@ export class GroupJoin {
     this.region = ticket.region;
     this.service = ticket.service;
     this.cluster = ticket.cluster;
+    this.directory = ticket.directory;
   }
 
   /**

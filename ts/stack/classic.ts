@@ -22,8 +22,8 @@ export interface ClassicTicket extends Ticket {
   mode: HeartbeatMode;
   device: string | null;
   deviceNumber: DeviceNumber | null;
-  /** the region's directory in configfs, as it was when the join began: a later change of the cluster strands nothing (B11) */
-  directory: string;
+  /** as it was when the join began: a later change of the cluster strands nothing (B11) */
+  readonly directory: string;
   /** whether the reference outlives this process once complete */
   persistent: boolean;
   /** whether a reference was taken at all: not in global mode, not for a further mount of a live superblock */

@@ -30,6 +30,8 @@ export interface Ticket {
   readonly service: string;
   /** the cluster joined; null where the stack has not said */
   cluster: string | null;
+  /** the directory in configfs of the region that the join relies on; null where the stack has none */
+  readonly directory: string | null;
 }
 
 export abstract class ClusterStack<T extends Ticket = Ticket> {

@@ -1,0 +1,252 @@
+// Mounts a volume: look, join, mount(2), confirm. The life of one mount.
+//
+// Facts relied on: commands 1.3 (the C tool's sequence and its bugs), 1.4 (remount), kernel-abi 7.1 (which heartbeat option
+// the kernel wants), architecture rule 1 (one reference per superblock; ts/stack/classic.ts holds it), rule 4 (crash-safe).
+//
+// What is deliberately not done: no mtab (libmount keeps its own table), no prompt, no leaving after a mount that stands.
+import { constants } from "node:os";
+import { readHint } from "../attributes.ts";
+import { O2cbError } from "../errors.ts";
+import { aborted, beginGroupJoin, throwIfAborted, type GroupJoin } from "../membership.ts";
+import type { Native } from "../native-types.ts";
+import { FILESYSTEM_TYPE } from "../region/superblock.ts";
+import { MOUNT_SERVICE } from "../stack/cluster-stack.ts";
+import { emit, type OnStep } from "../steps.ts";
+import { CLASSIC_STACK, openVolume, type Volume } from "../volume.ts";
+import { explainMountFailure } from "./errno-guide.ts";
+import { kernelOptions, parseMountOptions, type ParsedMountOptions } from "./options.ts";
+import { MS_RDONLY, performMount, wasInterrupted, type Performed } from "./perform.ts";
+import { remountVolume } from "./remount.ts";
+import { checkDevice, checkDirectory } from "./target.ts";
+
+export interface MountVolumeRequest {
+  device: string;
+  directory: string;
+  /** as after `-o`; default none */
+  options?: string | undefined;
+  /** everything but the join and mount(2) */
+  fake?: boolean | undefined;
+  /** path of the mount namespace to mount in; the cluster's side stays in this one */
+  namespace?: string | null | undefined;
+  /** leave out file system options that are not known, instead of letting the kernel refuse them */
+  sloppy?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+  onStep?: OnStep | undefined;
+  /** how long an abort waits for the kernel's answer to mount(2); default 3000 */
+  abortGraceMs?: number | undefined;
+}
+
+export interface MountVolumeResult {
+  device: string;
+  directory: string;
+  /** what the kernel was given */
+  options: string[];
+  readOnly: boolean;
+  uuid: string;
+  /** the region whose heartbeat the mount relies on; null without a cluster */
+  region: string | null;
+  fake: boolean;
+  remount: boolean;
+}
+
+const DEFAULT_GRACE_MS = 3000;
+
+/**
+ * Mounts an OCFS2 volume and joins its group. On failure nothing is mounted and nothing is held.
+ * Errors: O2CB_BAD_MOUNT_OPTION, O2CB_BAD_MOUNT_POINT, O2CB_BAD_DEVICE, those of openVolume and beginGroupJoin,
+ * O2CB_MOUNT_FAILED (the kernel refused; the message names the likely cause), O2CB_ABORTED with `outcome`.
+ */
+export async function mountVolume(native: Native, request: MountVolumeRequest): Promise<MountVolumeResult> {
+  const { signal, onStep } = request;
+  throwIfAborted(signal, "mount");
+  const parsed = parseMountOptions(request.options ?? "", { sloppy: request.sloppy ?? false });
+  if (parsed.remount) return remountVolume(native, request, parsed);
+  const namespace = request.namespace ?? null;
+  const directory = await checkDirectory(native, request.directory, namespace, signal);
+  const device = await checkDevice(native, request.device, signal);
+  const volume = await openVolume(native, device.path, { signal, onStep });
+  const readOnly = (parsed.flags & MS_RDONLY) !== 0;
+  const clustered = checkVolume(volume, readOnly);
+  const options = kernelOptions(parsed, {
+    local: volume.isLocal,
+    hardReadOnly: volume.isReadOnly,
+    stackLabel: volume.stack,
+    globalHeartbeat: volume.heartbeatMode === "global",
+  });
+  const result: MountVolumeResult = {
+    device: device.path,
+    directory: directory.path,
+    options,
+    readOnly,
+    uuid: volume.uuid,
+    region: clustered ? volume.uuid : null,
+    fake: request.fake ?? false,
+    remount: false,
+  };
+  if (result.fake) return result;
+  const plan: Plan = { native, request, parsed, volume, options, device: device.path, directory: directory.path, namespace, readOnly };
+  if (!clustered) await mountAlone(plan);
+  else await mountInGroup(plan);
+  return result;
+}
+
+interface Plan {
+  native: Native;
+  request: MountVolumeRequest;
+  parsed: ParsedMountOptions;
+  volume: Volume;
+  options: string[];
+  device: string;
+  directory: string;
+  namespace: string | null;
+  readOnly: boolean;
+}
+
+/** Whether the mount needs the group. The kernel would answer the cases refused here with a bare EINVAL or EACCES. */
+function checkVolume(volume: Volume, readOnly: boolean): boolean {
+  const fields = { operation: "check-volume", path: volume.device, region: volume.uuid };
+  if (volume.isHeartbeatDevice) {
+    throw new O2cbError("O2CB_BAD_DEVICE", `'${volume.device}' holds heartbeat slots only and can never be mounted`, { ...fields, remedy: "name the device of a volume made without mkfs.ocfs2 -H" });
+  }
+  if (volume.isReadOnly && !readOnly) {
+    throw new O2cbError("O2CB_BAD_DEVICE", `the device '${volume.device}' is read-only`, { ...fields, errno: -constants.errno.EACCES, remedy: "mount it with -o ro, or make the device writable (blockdev --setrw)" });
+  }
+  // On a read-only device the kernel mounts without any cluster service (kernel-abi 7.1).
+  return !volume.isLocal && !volume.isReadOnly;
+}
+
+async function mountAlone(plan: Plan): Promise<void> {
+  const done = await callKernel(plan);
+  if (done.result === "mounted") return;
+  const settled = done.settled.then((end) => (end === "mounted" ? unmountAgain(plan) : undefined));
+  throw aborted("mount", "in-kernel", { path: plan.directory, settled });
+}
+
+async function mountInGroup(plan: Plan): Promise<void> {
+  const { native, request, volume } = plan;
+  const join = await beginGroupJoin(native, { volume, service: MOUNT_SERVICE, signal: request.signal, onStep: request.onStep });
+  let done: Performed;
+  try {
+    throwIfAborted(request.signal, "mount");
+    done = await callKernel(plan);
+  } catch (error) {
+    await undo(join, error);
+    throw error;
+  }
+  if (done.result === "in-kernel") {
+    const settled = done.settled.then(async (end) => {
+      if (end === "mounted") await unmountAgain(plan);
+      await undo(join, new Error("given up"));
+    });
+    throw aborted("mount", "in-kernel", { path: plan.directory, region: volume.uuid, settled });
+  }
+  try {
+    await join.complete(0);
+  } catch (error) {
+    // A mount without a confirmed reference would lose its heartbeat with this process: it does not stand.
+    const failure = error instanceof O2cbError ? error : new O2cbError("O2CB_INTERNAL_FAILURE", "the join could not be confirmed", { operation: "complete-join", region: volume.uuid, cause: error });
+    try {
+      await unmountAgain(plan);
+    } catch (rollbackError) {
+      failure.rollbackError = rollbackError;
+      throw failure;
+    }
+    await undo(join, failure);
+    throw failure;
+  }
+  await raiseHeartbeatPriority(plan, join);
+}
+
+async function callKernel(plan: Plan): Promise<Performed> {
+  const { native, request, parsed, volume } = plan;
+  const { signal, onStep } = request;
+  emit(onStep, { step: "mount", device: plan.device, directory: plan.directory, options: plan.options, readOnly: plan.readOnly });
+  const began = Date.now();
+  try {
+    const performed = await performMount(
+      native,
+      {
+        source: plan.device,
+        target: plan.directory,
+        type: FILESYSTEM_TYPE,
+        flags: parsed.flags,
+        options: plan.options,
+        namespace: plan.namespace,
+      },
+      request.abortGraceMs ?? DEFAULT_GRACE_MS,
+      signal,
+    );
+    if (performed.result === "mounted") emit(onStep, { step: "mounted", device: plan.device, directory: plan.directory, milliseconds: Date.now() - began });
+    else emit(onStep, { step: "waiting-for-kernel", operation: "mount", reason: "mount(2) has not returned" });
+    return performed;
+  } catch (error) {
+    if (signal?.aborted && wasInterrupted(error)) throw aborted("mount", "rolled-back", { cause: error, path: plan.directory, region: volume.uuid });
+    throw mountFailure(error, plan);
+  }
+}
+
+function mountFailure(error: unknown, plan: Plan): O2cbError {
+  const { volume } = plan;
+  const cause = error as O2cbError;
+  const { cause: reason, remedy } = explainMountFailure(error, {
+    device: plan.device,
+    directory: plan.directory,
+    stack: volume.stack,
+    cluster: volume.cluster,
+    isLocal: volume.isLocal,
+    readOnlyDevice: volume.isReadOnly,
+    readOnly: plan.readOnly,
+    options: plan.options,
+  });
+  return new O2cbError("O2CB_MOUNT_FAILED", `the kernel refused to mount '${plan.device}' on '${plan.directory}': ${reason}`, {
+    operation: "mount",
+    errno: cause.errno,
+    syscall: cause.syscall,
+    path: plan.directory,
+    region: volume.uuid,
+    clusterStack: volume.stack,
+    kernelMessages: cause.kernelMessages,
+    remedy,
+    cause: error,
+  });
+}
+
+/** Undoes begin; a second try, since the join is kept when the first fails and nothing else will undo it before we end. */
+async function undo(join: GroupJoin, error: unknown): Promise<void> {
+  for (const last of [false, true]) {
+    try {
+      await join.complete(error instanceof Error ? error : constants.errno.EIO);
+      return;
+    } catch (rollbackError) {
+      if (last && error instanceof O2cbError) error.rollbackError ??= rollbackError;
+    }
+  }
+}
+
+async function unmountAgain(plan: Plan): Promise<void> {
+  const unmount = { target: plan.directory, flags: 0, namespace: plan.namespace };
+  try {
+    await plan.native.unmount(unmount);
+  } catch {
+    await plan.native.unmount(unmount);
+  }
+}
+
+const IOPRIO_CLASS_REALTIME = 1;
+const HIGHEST_LEVEL = 0;
+
+/** As the C tool does through ionice, but without it; only schedulers that know priorities heed it, so failure is a remark. */
+async function raiseHeartbeatPriority(plan: Plan, join: GroupJoin): Promise<void> {
+  const { native, volume, request } = plan;
+  if (volume.stack !== CLASSIC_STACK || volume.heartbeatMode !== "local") return;
+  try {
+    if (join.directory === null) return;
+    const pid = Number((await readHint(native, `${join.directory}/pid`)) ?? "0");
+    // An empty pid read as 0 would change this process instead (commands 1.6).
+    if (!Number.isInteger(pid) || pid <= 0) return;
+    await native.setIoPriority(pid, IOPRIO_CLASS_REALTIME, HIGHEST_LEVEL);
+    emit(request.onStep, { step: "io-priority", region: volume.uuid, pid });
+  } catch (error) {
+    emit(request.onStep, { step: "warning", code: "O2CB_IO", message: `the heartbeat's I/O priority could not be raised (${(error as Error).message}), ignoring` });
+  }
+}

@@ -1,0 +1,198 @@
+// Unmounts a mount point and, when the superblock is really gone, leaves the group: the states S1 to S7 of commands 2.6.
+//
+// Facts relied on: umount(8) calls the helper for every path inside a volume, bind mounts and plain directories included
+// (commands, fact 6). The end of the superblock is what counts, not of a mount point (fact 1, 2). Who leaves is decided by
+// hb_ctl_path, read before umount2: a program there is run by the kernel once per superblock, which waits for it; a no-op,
+// an empty text or a missing program leaves it to us (2.6, S3). Metadata or cluster services out of reach never keep a volume
+// mounted: what is needed is taken from mountinfo, configfs and, only if they do not tell, from the disk.
+//
+// Left to the reaper: superblocks that die later, without us.
+import { constants } from "node:os";
+import { exists, readHint } from "../attributes.ts";
+import { errnoName, isErrno, O2cbError } from "../errors.ts";
+import type { MountEntry, Native, PathFacts } from "../native-types.ts";
+import { devicePath, FILESYSTEM_TYPE, kernelName, sameDevice, visibleMounts } from "../region/superblock.ts";
+import { leaveMount, type MountLeave } from "../stack/classic.ts";
+import { emit, type OnStep } from "../steps.ts";
+import { isRegionName } from "../volume.ts";
+import { remountOptions, parseMountOptions } from "./options.ts";
+import { mountAt, remount } from "./remount.ts";
+import { MS_RDONLY } from "./perform.ts";
+
+export interface UnmountVolumeRequest {
+  /** a mount point, or the device of a mounted volume */
+  target: string;
+  lazy?: boolean | undefined;
+  /** passed on as MNT_FORCE; OCFS2 has no forced unmount, so it changes nothing */
+  force?: boolean | undefined;
+  /** where the volume is busy, make it read-only instead */
+  readOnlyFallback?: boolean | undefined;
+  namespace?: string | null | undefined;
+  signal?: AbortSignal | undefined;
+  onStep?: OnStep | undefined;
+}
+
+export interface UnmountVolumeResult {
+  directory: string;
+  device: string;
+  outcome: "left" | "kernel-leaves" | "still-in-use" | "no-group" | "read-only" | "leave-failed";
+  region: string | null;
+  /** on `leave-failed`: the volume is unmounted, its reference could not be dropped */
+  leaveError: O2cbError | null;
+}
+
+const UNMOUNT = { FORCE: 1, DETACH: 2, NOFOLLOW: 8 } as const;
+const HB_CTL_PATH = "/proc/sys/fs/ocfs2/nm/hb_ctl_path";
+const NO_OPERATION = ["", "/bin/true", "/usr/bin/true", "/bin/false", "/usr/bin/false"];
+/** umount2 of the last plain mount returns after the claim is free; of a lazy one its last user may still be on its way (measured: 4.2 s). */
+const PATIENCE_MS = 15_000;
+
+/**
+ * Errors: O2CB_NOT_MOUNTED, O2CB_UNMOUNT_FAILED (busy and the like, with the remedy). A leave that fails after the unmount is
+ * no exception: `outcome` says `leave-failed` and `leaveError` why.
+ */
+export async function unmountVolume(native: Native, request: UnmountVolumeRequest): Promise<UnmountVolumeResult> {
+  const { onStep, signal } = request;
+  const namespace = request.namespace ?? null;
+  const entry = await locate(native, request.target, namespace, signal);
+  const group = await findGroup(native, entry);
+  const program = group.region === null ? null : await leavingProgram(native);
+  const base = { directory: entry.target, device: entry.source, region: group.region, leaveError: null };
+
+  emit(onStep, { step: "unmount", directory: entry.target, device: entry.source, lazy: request.lazy ?? false });
+  const began = Date.now();
+  const flags = UNMOUNT.NOFOLLOW | (request.lazy ? UNMOUNT.DETACH : 0) | (request.force ? UNMOUNT.FORCE : 0);
+  try {
+    await native.unmount({ target: entry.target, flags, namespace }, { signal });
+  } catch (error) {
+    if (isErrno(error, "EBUSY") && request.readOnlyFallback) {
+      emit(onStep, { step: "remount-read-only", directory: entry.target });
+      await remount(native, entry, MS_RDONLY, remountOptions(entry.superOptions, parseMountOptions("ro", { sloppy: false })), namespace, signal);
+      return { ...base, outcome: "read-only" };
+    }
+    throw unmountFailure(error, entry);
+  }
+  emit(onStep, { step: "unmounted", directory: entry.target, milliseconds: Date.now() - began });
+
+  if (group.region === null || group.directory === null) return { ...base, outcome: "no-group" };
+  if (program !== null) emit(onStep, { step: "kernel-leaves", region: group.region, program });
+  try {
+    const others = await visibleMounts(native, entry.device, namespace);
+    const leave = { region: group.region, directory: group.directory, device: entry.source, deviceNumber: entry.device, kernelLeaves: program !== null, patienceMs: PATIENCE_MS };
+    const left = others.length > 0 ? "still-in-use" : await leaveTwice(native, leave, onStep);
+    if (left === "still-in-use") {
+      const reason = others.length > 0 ? `it is mounted on '${others[0]?.target}' as well` : "something still uses the superblock (an open file after a lazy unmount, or another namespace)";
+      emit(onStep, { step: "still-in-use", region: group.region, device: entry.source, reason });
+      return { ...base, outcome: "still-in-use" };
+    }
+    return { ...base, outcome: program === null ? "left" : "kernel-leaves" };
+  } catch (error) {
+    const leaveError = error instanceof O2cbError ? error : new O2cbError("O2CB_INTERNAL_FAILURE", `the group of region '${group.region}' could not be left`, { operation: "leave", region: group.region, cause: error });
+    emit(onStep, { step: "warning", code: leaveError.code, message: `'${entry.target}' is unmounted, but its heartbeat reference could not be dropped: ${leaveError.message}` });
+    return { ...base, outcome: "leave-failed", leaveError };
+  }
+}
+
+/** Once more where it fails, since after umount2 nobody but a reaper would do it. A leave that failed holds what it held. */
+async function leaveTwice(native: Native, leave: MountLeave, onStep: OnStep | undefined): Promise<"left" | "still-in-use"> {
+  try {
+    return await leaveMount(native, leave, { onStep });
+  } catch {
+    return leaveMount(native, leave, { onStep });
+  }
+}
+
+/** S1: the mount that the operand means. */
+async function locate(native: Native, target: string, namespace: string | null, signal: AbortSignal | undefined): Promise<MountEntry> {
+  const fields = { operation: "find-mount", path: target };
+  let facts: PathFacts | null = null;
+  try {
+    facts = await native.inspectPath(target, namespace, { signal });
+  } catch (error) {
+    // A path that cannot be looked at (a dead disk: EIO, ESTALE) may be a mount point all the same: the table tells.
+    if (isErrno(error, "ENOENT", "ENOTDIR")) throw new O2cbError("O2CB_NOT_MOUNTED", `'${target}' does not exist`, { ...fields, errno: (error as O2cbError).errno, cause: error });
+  }
+  if (facts?.kind === "block") {
+    const mounts = (await native.mounts(namespace, { signal })).filter((entry) => entry.type === FILESYSTEM_TYPE && sameDevice(entry.device, facts.represents));
+    const last = mounts.at(-1);
+    if (last !== undefined) return last;
+    throw new O2cbError("O2CB_NOT_MOUNTED", `no OCFS2 volume on '${target}' is mounted here`, fields);
+  }
+  const path = facts?.realPath ?? target;
+  const entry = await mountAt(native, path, namespace, signal);
+  if (entry !== null) return entry;
+  throw new O2cbError("O2CB_NOT_MOUNTED", `'${path}' is not the mount point of an OCFS2 volume`, { ...fields, errno: -constants.errno.EINVAL });
+}
+
+interface Group {
+  region: string | null;
+  directory: string | null;
+}
+
+/** S2: which region the mount relies on. Null where it relies on none of this stack's (local, global, another stack). */
+async function findGroup(native: Native, entry: MountEntry): Promise<Group> {
+  const options = entry.superOptions.split(",");
+  if (!options.includes("heartbeat=local")) return { region: null, directory: null };
+  const disk = await kernelName(native, entry.device);
+  const regions = await startedRegions(native);
+  const beating = disk === null ? [] : regions.filter((region) => region.dev === disk && isRegionName(region.name));
+  if (beating.length === 1 && beating[0] !== undefined) return { region: beating[0].name, directory: beating[0].directory };
+  // No region, or several, on this device: the superblock says which is the volume's.
+  const path = await devicePath(native, entry.device, entry.source);
+  try {
+    const facts = path === null ? null : await native.readVolume(path);
+    const own = regions.find((region) => region.name === facts?.uuid);
+    return own === undefined ? { region: null, directory: null } : { region: own.name, directory: own.directory };
+  } catch {
+    return { region: null, directory: null };
+  }
+}
+
+async function startedRegions(native: Native): Promise<{ name: string; directory: string; dev: string | null }[]> {
+  const found = [];
+  for (const base of ["/sys/kernel/config", "/config"]) {
+    const clusters = await listOrNone(native, `${base}/cluster`);
+    for (const cluster of clusters) {
+      const heartbeat = `${base}/cluster/${cluster}/heartbeat`;
+      for (const name of await listOrNone(native, heartbeat)) {
+        const directory = `${heartbeat}/${name}`;
+        found.push({ name, directory, dev: await readHint(native, `${directory}/dev`) });
+      }
+    }
+    if (clusters.length > 0) break;
+  }
+  return found;
+}
+
+async function listOrNone(native: Native, path: string): Promise<string[]> {
+  try {
+    return await native.listDirectories(path);
+  } catch {
+    return [];
+  }
+}
+
+/** S3: the program that the kernel runs at the end of the superblock; null where the leave is ours. */
+async function leavingProgram(native: Native): Promise<string | null> {
+  const text = await readHint(native, HB_CTL_PATH);
+  const program = text?.trim() ?? "";
+  if (NO_OPERATION.includes(program)) return null;
+  try {
+    // The kernel can run only what is there in the initial namespace; a missing program leaves nothing.
+    return (await exists(native, program)) ? program : null;
+  } catch {
+    return program;
+  }
+}
+
+function unmountFailure(error: unknown, entry: MountEntry): O2cbError {
+  const { errno, syscall } = error as O2cbError;
+  const causes: Record<string, [string, string | undefined]> = {
+    EBUSY: ["it is in use", `see who uses it with fuser -vm '${entry.target}'; umount -l detaches it and leaves the group when the last user is gone`],
+    EINVAL: ["it is no mount point any more", undefined],
+    EPERM: ["this process may not unmount", "run it as root"],
+    ENOENT: ["the mount point is gone", undefined],
+  };
+  const [cause, remedy] = causes[errnoName(error) ?? ""] ?? [`${errnoName(error) ?? "unknown error"}`, undefined];
+  return new O2cbError("O2CB_UNMOUNT_FAILED", `'${entry.target}' cannot be unmounted: ${cause}`, { operation: "unmount", errno, syscall, path: entry.target, remedy, cause: error });
+}
