@@ -13,7 +13,7 @@ export const tiers = {
   native: { title: "the real native module", needs: ["native"], ...ava(["__test__/native/**/*.spec.ts"]) },
   root: {
     title: "loop devices and mount namespaces",
-    needs: ["native", "bundles"],
+    needs: ["native", "bundles", "launcher"],
     ...ava(["__test__/root/**/*.spec.ts"], "--serial", "--concurrency=1", "--timeout=5m"),
   },
   package: {
