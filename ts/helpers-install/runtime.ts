@@ -5,7 +5,6 @@
 // native module beside itself. The link in /sbin is relative, so that it also holds in an image below another root.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from "node:fs";
-import { createRequire } from "node:module";
 import path from "node:path";
 import { InstallError } from "./errors.ts";
 import { runtimeDirectory } from "./manifest.ts";
@@ -68,17 +67,16 @@ function platformDirectory(packageRoot: string, platform: string): string {
   const built = path.join(packageRoot, "npm", platform);
   if (existsSync(path.join(built, "package.json"))) return built;
   const name = `ocfs2-group-${platform}`;
-  try {
-    return path.dirname(
-      createRequire(path.join(packageRoot, "package.json")).resolve(`${name}/package.json`),
-    );
-  } catch (error) {
-    throw new InstallError(
-      "INCOMPLETE_PACKAGE",
-      `the package ${name} with the compiled files is not installed; install ocfs2-group without --omit=optional`,
-      { cause: error },
-    );
+  // As node itself looks for a package, from the real path, so that the layouts of all package managers are found.
+  for (let at = realpathSync(packageRoot); ; at = path.dirname(at)) {
+    const directory = path.join(at, "node_modules", name);
+    if (existsSync(path.join(directory, "package.json"))) return directory;
+    if (at === "/") break;
   }
+  throw new InstallError(
+    "INCOMPLETE_PACKAGE",
+    `the package ${name} with the compiled files is not installed; install ocfs2-group without --omit=optional`,
+  );
 }
 
 export function wantedFiles(tree: Tree, runtime: Runtime, node: string): Wanted[] {
