@@ -82,8 +82,9 @@ export function libtestReader(tally, { report = () => {}, detail = () => {} } = 
   let before = null;
   let inFailures = false;
   function line(text) {
-    const result = /^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)(?:, (.*))?$/.exec(text);
-    if (result !== null) {
+    const result = /^test (.+?)(?: - should panic)? \.\.\. (?:(ok|FAILED)|ignored(?:, (.*))?)$/.exec(text);
+    // What a failed test printed is shown later, and may look like a result.
+    if (result !== null && !inFailures) {
       const [, title, verdict, reason] = result;
       if (verdict === "ok") tally.pass(title, report);
       else if (verdict === "FAILED") tally.fail(title, report);
