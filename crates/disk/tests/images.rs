@@ -1,0 +1,70 @@
+//! This crate against debugfs.ocfs2, on volumes that mkfs.ocfs2 makes now. Skipped by name where the two are missing;
+//! `tests/fixtures.rs` then still compares with what they said earlier.
+
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+#![allow(clippy::print_stderr)] // the test harness has no other way to say that a test was skipped
+
+#[path = "support/mkfs.rs"]
+mod mkfs;
+mod support;
+
+use mkfs::{Image, VOLUMES};
+use ocfs2_group_disk::directory::find_system_file;
+use ocfs2_group_disk::{BlockReader, read_volume};
+use std::io::Write;
+use support::{facts_of, fixture_directory};
+
+/// Whether the test called `title` can run; says why not where it cannot.
+fn can_make_volumes(title: &str) -> bool {
+    if let Some(reason) = mkfs::missing() {
+        eprintln!("skipped: {title} ({reason})");
+        return false;
+    }
+    true
+}
+
+/// Compares everything this crate says of a volume with what debugfs.ocfs2 says.
+fn compare(name: &str, mebibytes: u64, options: &str) {
+    let image = Image::make(name, mebibytes, options);
+    let mut file = image.open();
+    let device_bytes = file.device_bytes;
+    let volume = read_volume(&mut file, device_bytes, 512).unwrap();
+    assert_eq!(facts_of(&volume), image.facts(), "{name}");
+    let files = image.system_files();
+    assert!(files.len() >= 5, "{name}: {files:?}");
+    let step = 1 + files.len() / 200; // of a very large directory, some names of each kind are enough
+    for (title, block) in files.into_iter().step_by(step) {
+        let name = title.strip_prefix("file ").unwrap();
+        let mut reader = BlockReader::new(&mut file, device_bytes, &volume.superblock);
+        let found = find_system_file(&mut reader, &volume.superblock, name).unwrap();
+        assert_eq!(found.unwrap().to_string(), block, "{name}");
+    }
+}
+
+#[test]
+fn agrees_with_debugfs_on_every_kind_of_volume() {
+    if can_make_volumes("agrees with debugfs.ocfs2 on every kind of volume") {
+        for (name, mebibytes, options) in VOLUMES {
+            compare(name, *mebibytes, options);
+        }
+    }
+}
+
+#[test]
+fn agrees_with_debugfs_on_a_volume_of_255_slots_in_small_blocks() {
+    if can_make_volumes("agrees with debugfs.ocfs2 on a volume of 255 slots in small blocks") {
+        let options = "-b 512 -C 4096 -N 255 -J size=4M --fs-features=metaecc,noinline-data";
+        compare("512-255-slots", 3 << 10, options);
+    }
+}
+
+#[test]
+#[ignore = "writes tests/fixtures anew; run it by name after a change of the list of volumes"]
+fn write_fixtures() {
+    assert_eq!(mkfs::missing(), None);
+    for (name, mebibytes, options) in VOLUMES {
+        let recorded = Image::make(name, *mebibytes, options).recorded(name);
+        let path = fixture_directory().join(format!("{name}.volume"));
+        std::fs::File::create(path).unwrap().write_all(recorded.print().as_bytes()).unwrap();
+    }
+}
