@@ -2,6 +2,7 @@
 // and refuses in one sentence where a person has to install something. Plain Node, since no dependency is there yet.
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { buildLibrary, buildPlatformPackage, library, platformPackage } from "./build.mjs";
 import { platform } from "./platform.mjs";
 import { must, output, root, run } from "./run.mjs";
 import { Refusal, note } from "./say.mjs";
@@ -94,45 +95,33 @@ async function rust() {
   }
 }
 
+// Rust is asked for only where something has to be compiled: root may well have none, and needs none to install.
 async function nativeModule() {
-  await prepare("modules", "rust");
   const inputs = [...native, "crates/binding", "crates/disk", "crates/error", "crates/sys"];
-  await unlessCurrent(
-    "native",
-    { inputs, outputs: [platform.addon], extra: output("rustc", ["--version"]) },
-    async () => {
-      note("building the native module (cargo, about a minute the first time)");
-      await must("npm", ["run", "--silent", "build:native"], "The native module cannot be built");
-    },
-  );
+  await unlessCurrent("native", { inputs, outputs: [platform.addon] }, async () => {
+    await prepare("modules", "rust");
+    note("building the native module (cargo, about a minute the first time)");
+    await must("npm", ["run", "--silent", "build:native"], "The native module cannot be built");
+  });
 }
 
 async function launcher() {
-  await prepare("rust");
   const inputs = [...native, "crates/launcher"];
-  const extra = output("rustc", ["--version"]);
-  await unlessCurrent("launcher", { inputs, outputs: [platform.launcher], extra }, async () => {
+  await unlessCurrent("launcher", { inputs, outputs: [platform.launcher] }, async () => {
+    await prepare("rust");
     note("building the launcher (cargo, static)");
     // A static executable has no loader: no LD_ variable and no missing library can keep it from starting.
     const flags = [process.env.RUSTFLAGS, "-C target-feature=+crt-static"].filter(Boolean).join(" ");
-    const args = [
-      "build",
-      "--locked",
-      "--package",
-      "ocfs2-group-launcher",
-      "--profile",
-      "launcher",
-      "--target",
-      platform.rust,
-    ];
-    await must("cargo", args, "The launcher cannot be built", { env: { ...process.env, RUSTFLAGS: flags } });
+    const crate = ["--package", "ocfs2-group-launcher", "--profile", "launcher", "--target", platform.rust];
+    const env = { ...process.env, RUSTFLAGS: flags };
+    await must("cargo", ["build", "--locked", ...crate], "The launcher cannot be built", { env });
   });
 }
 
 async function bundles() {
-  await prepare("modules");
   const inputs = ["ts", "scripts/bundle.mjs", "package.json", "package-lock.json"];
   await unlessCurrent("bundles", { inputs, outputs: ["dist/cli"] }, async () => {
+    await prepare("modules");
     note("bundling the commands");
     await must(process.execPath, ["scripts/bundle.mjs"], "The commands cannot be bundled");
   });
@@ -140,9 +129,11 @@ async function bundles() {
 
 async function dist() {
   await prepare("native", "launcher", "bundles");
-  const { buildLibrary, buildPlatformPackage } = await import("./build.mjs");
-  await buildLibrary();
-  await buildPlatformPackage();
+  await unlessCurrent("library", library, async () => {
+    await prepare("modules");
+    await buildLibrary();
+  });
+  await unlessCurrent("platform-package", platformPackage, buildPlatformPackage);
 }
 
 async function machines() {

@@ -95,6 +95,7 @@ export function libtestReader(tally, { report = () => {}, detail = () => {} } = 
     if (/^running \d+ tests?$/.test(text)) {
       end();
       before = tally.counts();
+      inFailures = false;
     } else if (totals !== null && before !== null) {
       // A test's own output can spoil its line: the totals are right then.
       tally.raise(before, totals.slice(1).map(Number));

@@ -13,7 +13,7 @@ export const tiers = {
   native: { title: "the real native module", needs: ["native"], ...ava(["__test__/native/**/*.spec.ts"]) },
   root: {
     title: "loop devices and mount namespaces",
-    needs: ["native", "bundles", "launcher"],
+    needs: ["dist"],
     ...ava(["__test__/root/**/*.spec.ts"], "--serial", "--concurrency=1", "--timeout=5m"),
   },
   package: {
@@ -23,7 +23,7 @@ export const tiers = {
   },
   e2e: {
     title: "machines with real kernels",
-    needs: ["native", "bundles", "launcher", "machines"],
+    needs: ["dist", "machines"],
     ...ava(["__test__/e2e/**/*.spec.ts"], "--serial", "--concurrency=1", "--timeout=40m"),
   },
 };
