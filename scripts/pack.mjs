@@ -11,9 +11,8 @@ import { must, root } from "./lib/run.mjs";
 import { note, script } from "./lib/say.mjs";
 
 function stageMain(stage) {
-  const { scripts, devDependencies, napi, ...manifest } = JSON.parse(
-    readFileSync(path.join(root, "package.json"), "utf8"),
-  );
+  const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
+  for (const field of ["devDependencies", "napi", "scripts"]) delete manifest[field];
   manifest.optionalDependencies = { [platform.package]: manifest.version };
   for (const name of ["README.md", "CHANGELOG.md", "LICENSE", ...manifest.files]) {
     cpSync(path.join(root, name), path.join(stage, name), { recursive: true });

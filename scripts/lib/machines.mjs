@@ -1,12 +1,13 @@
-// Prepares the machines' tier: the lab says itself what it needs and installs it where it may.
-import { existsSync } from "node:fs";
-import path from "node:path";
-import { root } from "./run.mjs";
+// Prepares the machines: the lab says itself what it needs, and installs it where it may.
+import { run } from "./run.mjs";
 import { note } from "./say.mjs";
 
-const requirements = "__test__/e2e/vm/requirements.ts";
-
-/** Installs what the lab needs where that is possible; the tests themselves skip by name where it was not. */
+/**
+ * Installs what the lab needs and fetches the kernel most scenarios use. Where that is not possible it has said so, and the
+ * tests skip by name, with the command that helps.
+ */
 export async function prepareMachines() {
-  if (!existsSync(path.join(root, requirements))) note("no lab is here yet");
+  note("looking after what the machines need");
+  const program = ["--import=@oxc-node/core/register", "__test__/e2e/vm/prepare.ts"];
+  await run(process.execPath, [...program, "--fetch", "6.1"]);
 }

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { buildLibrary, buildPlatformPackage, library, platformPackage } from "./build.mjs";
+import { prepareMachines } from "./machines.mjs";
 import { platform } from "./platform.mjs";
 import { must, output, root, run } from "./run.mjs";
 import { Refusal, note } from "./say.mjs";
@@ -138,6 +139,5 @@ async function dist() {
 
 async function machines() {
   await prepare("modules");
-  const { prepareMachines } = await import("./machines.mjs");
   await prepareMachines();
 }
