@@ -15,16 +15,23 @@ interface Source {
 export function parseSource(text: string, release: string): Source | undefined {
   for (const line of text.split("\n")) {
     const match = /^deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s+(.*)$/.exec(line.trim());
-    if (match?.[2] === undefined || match[3] !== release || !match[4]?.split(/\s+/).includes("main")) continue;
+    if (match?.[2] === undefined || match[3] !== release || !match[4]?.split(/\s+/).includes("main"))
+      continue;
     const keys = (match[1] ?? "").split(/\s+/).filter((option) => /^(signed-by|trusted)=/i.test(option));
     return { uri: match[2], options: keys.join(" ") };
   }
   for (const stanza of text.split(/\n\s*\n/)) {
     const field = (name: string) =>
-      new RegExp(`^${name}:[ \\t]*(.*(?:\\n[ \\t].*)*)$`, "im").exec(stanza.replace(/^#.*\n?/gm, ""))?.[1]?.trim();
+      new RegExp(`^${name}:[ \\t]*(.*(?:\\n[ \\t].*)*)$`, "im")
+        .exec(stanza.replace(/^#.*\n?/gm, ""))?.[1]
+        ?.trim();
     const uri = field("URIs")?.split(/\s+/)[0];
     if (uri === undefined || !field("Types")?.split(/\s+/).includes("deb")) continue;
-    if (!field("Suites")?.split(/\s+/).includes(release) || !field("Components")?.split(/\s+/).includes("main")) continue;
+    if (
+      !field("Suites")?.split(/\s+/).includes(release) ||
+      !field("Components")?.split(/\s+/).includes("main")
+    )
+      continue;
     const key = field("Signed-By");
     return { uri, options: key !== undefined && /^\S+$/.test(key) ? `signed-by=${key}` : "" };
   }
@@ -36,8 +43,12 @@ function systemSource(): Source {
   const release = /^VERSION_CODENAME=(\S+)$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "stable";
   const files = ["/etc/apt/sources.list"];
   try {
-    const parts = readdirSync("/etc/apt/sources.list.d").sort();
-    files.push(...parts.map((name) => join("/etc/apt/sources.list.d", name)).filter((path) => /\.(list|sources)$/.test(path)));
+    const parts = readdirSync("/etc/apt/sources.list.d").toSorted();
+    files.push(
+      ...parts
+        .map((name) => join("/etc/apt/sources.list.d", name))
+        .filter((path) => /\.(list|sources)$/.test(path)),
+    );
   } catch {
     // no such directory: the one file must do
   }
@@ -51,7 +62,10 @@ function systemSource(): Source {
     const source = parseSource(text, release);
     if (source !== undefined) return source;
   }
-  throw new LabError("kernel", `No Debian mirror with the suite ${release} is named in /etc/apt; the lab cannot fetch kernels.`);
+  throw new LabError(
+    "kernel",
+    `No Debian mirror with the suite ${release} is named in /etc/apt; the lab cannot fetch kernels.`,
+  );
 }
 
 /** One suite's packages, through a private state under `directory`. */
@@ -66,7 +80,8 @@ export class Suite {
     this.#directory = directory;
     this.#log = log;
     const source = systemSource();
-    for (const part of ["lists/partial", "cache/archives/partial"]) mkdirSync(join(directory, part), { recursive: true });
+    for (const part of ["lists/partial", "cache/archives/partial"])
+      mkdirSync(join(directory, part), { recursive: true });
     const options = source.options === "" ? "" : `[${source.options}] `;
     writeFileSync(join(directory, "sources.list"), `deb ${options}${source.uri} ${name} main\n`);
     this.#options = [
@@ -99,7 +114,9 @@ export class Suite {
       host("apt-get", [...this.#options, "download", ...names], archives),
     );
     for (const file of readdirSync(archives)) {
-      await patiently(this.#log, `unpacking ${file}`, () => host("dpkg-deb", ["-x", join(archives, file), target]));
+      await patiently(this.#log, `unpacking ${file}`, () =>
+        host("dpkg-deb", ["-x", join(archives, file), target]),
+      );
     }
   }
 }

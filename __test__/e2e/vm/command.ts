@@ -43,7 +43,9 @@ export interface CommandHost {
   consoleTail(): string;
 }
 
-const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]));
+const SIGNALS = new Map(
+  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]),
+);
 
 /** Reads a growing file by lines. */
 class Follower {
@@ -98,7 +100,10 @@ export class Command {
   constructor(host: CommandHost, options: CommandOptions) {
     this.#host = host;
     this.#onLine = options.onLine ?? (() => {});
-    this.#followers = { stdout: new Follower(`${host.files}.out`), stderr: new Follower(`${host.files}.err`) };
+    this.#followers = {
+      stdout: new Follower(`${host.files}.out`),
+      stderr: new Follower(`${host.files}.err`),
+    };
     this.done = this.#done.promise;
     if (options.limitSeconds !== undefined) {
       const seconds = options.limitSeconds;
@@ -149,7 +154,12 @@ export class Command {
   }
 
   #refuse(waiter: Waiter, when: string): void {
-    waiter.reject(new LabError("command", `${this.#title()} did not write ${waiter.pattern} ${when}.\n${this.#outputs()}`));
+    waiter.reject(
+      new LabError(
+        "command",
+        `${this.#title()} did not write ${waiter.pattern} ${when}.\n${this.#outputs()}`,
+      ),
+    );
   }
 
   /** Reads what is new in the outputs; called by the node when a file of this command changes. */
@@ -159,7 +169,8 @@ export class Command {
       this.#followers[name].read((line) => this.#onLine(line, name), last);
     }
     for (const waiter of this.#waiters) {
-      const match = waiter.pattern.exec(this.#followers.stdout.text) ?? waiter.pattern.exec(this.#followers.stderr.text);
+      const match =
+        waiter.pattern.exec(this.#followers.stdout.text) ?? waiter.pattern.exec(this.#followers.stderr.text);
       if (match !== null) waiter.resolve(match);
     }
   }
@@ -176,7 +187,14 @@ export class Command {
     const signal = status > 128 ? (SIGNALS.get(status - 128) ?? null) : null;
     const { stdout, stderr } = this.#followers;
     const ms = Math.round((end - start) * 1000);
-    this.#done.resolve({ status, signal, stdout: stdout.text, stderr: stderr.text, ms, startedAt: Math.round(start * 1000) });
+    this.#done.resolve({
+      status,
+      signal,
+      stdout: stdout.text,
+      stderr: stderr.text,
+      ms,
+      startedAt: Math.round(start * 1000),
+    });
   }
 
   /** The machine is gone, or the limit is exceeded. */
@@ -202,7 +220,12 @@ export class Command {
     const where = await Promise.race([stacks, silence]);
     const message = `${this.#title()} did not end within ${seconds} s.\n${this.#outputs()}\nWhere it was:\n${where}`;
     await Promise.race([this.kill("SIGKILL").catch(() => false), silence]);
-    this.failed(new LabError("hung", `${message}\nConsole of ${this.#host.name} (its end):\n${this.#host.consoleTail()}`));
+    this.failed(
+      new LabError(
+        "hung",
+        `${message}\nConsole of ${this.#host.name} (its end):\n${this.#host.consoleTail()}`,
+      ),
+    );
   }
 
   #title(): string {

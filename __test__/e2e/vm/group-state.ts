@@ -14,7 +14,11 @@ export function parseGroupState(text: string): GroupState {
   const of = (kind: string) => lines.filter(([first]) => first === kind);
   return {
     regions: of("region").map(([, cluster = "", name = ""]) => ({ cluster, name })),
-    semaphoreSets: of("semaphores").map(([, key, id, count]) => ({ key: Number(key), id: Number(id), count: Number(count) })),
+    semaphoreSets: of("semaphores").map(([, key, id, count]) => ({
+      key: Number(key),
+      id: Number(id),
+      count: Number(count),
+    })),
     mounts: of("mount").map(([, source = "", directory = ""]) => ({ source, directory })),
     domains: of("domain").map(([, name = ""]) => name),
   };
@@ -26,7 +30,9 @@ export function leftovers(state: GroupState): string[] {
     ...state.mounts.map(({ source, directory }) => `the mount of ${source} on ${directory}`),
     ...state.domains.map((name) => `the domain ${name}`),
     ...state.regions.map(({ cluster, name }) => `the region ${name} of cluster ${cluster}`),
-    ...state.semaphoreSets.map(({ key }) => `the semaphore set 0x${(key >>> 0).toString(16).padStart(8, "0")}`),
+    ...state.semaphoreSets.map(
+      ({ key }) => `the semaphore set 0x${(key >>> 0).toString(16).padStart(8, "0")}`,
+    ),
   ];
 }
 
@@ -48,7 +54,13 @@ export function clusterConf(name: string, { mode = "local", nodes = 1, regions =
   return [
     stanza("cluster", { name, heartbeat_mode: mode, node_count: nodes }),
     ...numbers.map((number) =>
-      stanza("node", { cluster: name, number, ip_port: 7777, ip_address: `10.9.0.${number}`, name: `n${number}` }),
+      stanza("node", {
+        cluster: name,
+        number,
+        ip_port: 7777,
+        ip_address: `10.9.0.${number}`,
+        name: `n${number}`,
+      }),
     ),
     ...regions.map((region) => stanza("heartbeat", { cluster: name, region })),
   ].join("");

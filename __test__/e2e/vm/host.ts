@@ -2,6 +2,9 @@
 import { spawn } from "node:child_process";
 import { LabError, tail } from "./errors.ts";
 
+/** PATH with the directories of the administrator's programs, which an ordinary user's may lack. */
+export const HOST_PATH = `${process.env["PATH"] ?? "/usr/bin:/bin"}:/usr/sbin:/sbin:/usr/bin:/bin`;
+
 /** Receives one line of progress for people. */
 export type Log = (line: string) => void;
 
@@ -15,7 +18,7 @@ export interface HostResult {
 export async function hostTry(program: string, args: readonly string[], cwd?: string): Promise<HostResult> {
   const child = spawn(program, args, {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, LC_ALL: "C.UTF-8", DEBIAN_FRONTEND: "noninteractive" },
+    env: { ...process.env, PATH: HOST_PATH, LC_ALL: "C.UTF-8", DEBIAN_FRONTEND: "noninteractive" },
     ...(cwd === undefined ? {} : { cwd }),
   });
   let stdout = "";
@@ -41,7 +44,10 @@ export async function host(program: string, args: readonly string[], cwd?: strin
 export async function patiently<T>(log: Log, what: string, work: () => Promise<T>): Promise<T> {
   log(what);
   const from = Date.now();
-  const timer = setInterval(() => log(`${what} (${Math.round((Date.now() - from) / 1000)} s so far)`), 10_000);
+  const timer = setInterval(
+    () => log(`${what} (${Math.round((Date.now() - from) / 1000)} s so far)`),
+    10_000,
+  );
   try {
     return await work();
   } finally {

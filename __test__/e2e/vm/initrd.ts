@@ -6,7 +6,19 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 
-const BUSYBOX_NAMES = ["sh", "mount", "mkdir", "insmod", "switch_root", "stty", "ifconfig", "ln", "sed", "sleep", "uname"];
+const BUSYBOX_NAMES = [
+  "sh",
+  "mount",
+  "mkdir",
+  "insmod",
+  "switch_root",
+  "stty",
+  "ifconfig",
+  "ln",
+  "sed",
+  "sleep",
+  "uname",
+];
 const DIRECTORIES = ["bin", "proc", "sys", "dev", "host", "rw", "new", "modules"];
 
 interface Entry {

@@ -4,7 +4,17 @@
 // Relies on Debian's packages: linux-image-amd64 depends on the current image; from 7.2 on the image is split into
 // linux-image, linux-binary and linux-modules packages; modules may be compressed and may lie under usr/lib/modules.
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { Suite } from "./apt.ts";
 import { LabError } from "./errors.ts";
@@ -21,10 +31,22 @@ export const KERNELS = Object.keys(SUITES) as KernelName[];
 /** What a machine needs to reach its root; loaded by init.sh. */
 const EARLY = ["virtio_pci", "virtio_blk", "virtio_net", "9p", "9pnet_virtio", "overlay"];
 /** What scenarios load with modprobe, or the kernel by itself. */
-const LATER = ["configfs", "ocfs2", "ocfs2_stack_o2cb", "ocfs2_stack_user", "ocfs2_dlmfs", "loop", "ext4", "dm_mod", "dm_flakey"];
+const LATER = [
+  "configfs",
+  "ocfs2",
+  "ocfs2_stack_o2cb",
+  "ocfs2_stack_user",
+  "ocfs2_dlmfs",
+  "loop",
+  "ext4",
+  "dm_mod",
+  "dm_flakey",
+];
 /** Not in every series (built in, or gone). */
 const OPTIONAL = ["crc32c_generic", "crc32c_intel"];
-const FORMAT = createHash("sha256").update(JSON.stringify([1, EARLY, LATER, OPTIONAL])).digest("hex");
+const FORMAT = createHash("sha256")
+  .update(JSON.stringify([1, EARLY, LATER, OPTIONAL]))
+  .digest("hex");
 
 /** A kernel that is ready to boot. */
 export interface Kernel {
@@ -45,7 +67,9 @@ export async function kernel(name: KernelName, log: Log = () => {}): Promise<Ker
   const directory = join(labDirectory(), SUITES[name]);
   const cached = read(directory);
   if (cached !== undefined) return cached;
-  const lock = await takeLock(`${directory}.lock`, (holder) => log(`kernel ${name} is being fetched by ${holder}`));
+  const lock = await takeLock(`${directory}.lock`, (holder) =>
+    log(`kernel ${name} is being fetched by ${holder}`),
+  );
   try {
     return read(directory) ?? (await fetch(name, directory, log));
   } finally {
@@ -56,7 +80,9 @@ export async function kernel(name: KernelName, log: Log = () => {}): Promise<Ker
 function read(directory: string): Kernel | undefined {
   const path = join(directory, "kernel.json");
   if (!existsSync(path)) return undefined;
-  const { format, version, early } = JSON.parse(readFileSync(path, "utf8")) as Record<string, string> & { early: string[] };
+  const { format, version, early } = JSON.parse(readFileSync(path, "utf8")) as Record<string, string> & {
+    early: string[];
+  };
   if (format !== FORMAT || version === undefined) return undefined;
   const modules = join(directory, "usr/lib/modules");
   const files = early.map((file) => join(modules, version, file));
@@ -79,10 +105,11 @@ async function fetch(name: KernelName, directory: string, log: Log): Promise<Ker
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
-  const kernel = read(directory);
-  if (kernel === undefined) throw new LabError("kernel", `Kernel ${name} could not be prepared in ${directory}.`);
-  log(`kernel ${name} is ${kernel.version}`);
-  return kernel;
+  const ready = read(directory);
+  if (ready === undefined)
+    throw new LabError("kernel", `Kernel ${name} could not be prepared in ${directory}.`);
+  log(`kernel ${name} is ${ready.version}`);
+  return ready;
 }
 
 async function packages(suite: Suite, name: KernelName): Promise<string[]> {
@@ -103,8 +130,11 @@ async function reduce(name: KernelName, tree: string, result: string): Promise<v
   rmSync(join(tree, "lib"), { recursive: true, force: true });
   symlinkSync("usr/lib", join(tree, "lib"));
   const version = readdirSync(join(tree, "usr/lib/modules"))[0];
-  const image = existsSync(join(tree, "boot")) && readdirSync(join(tree, "boot")).find((file) => file.startsWith("vmlinuz-"));
-  if (version === undefined || !image) throw new LabError("kernel", `The packages of kernel ${name} hold no image or no modules.`);
+  const image =
+    existsSync(join(tree, "boot")) &&
+    readdirSync(join(tree, "boot")).find((file) => file.startsWith("vmlinuz-"));
+  if (version === undefined || !image)
+    throw new LabError("kernel", `The packages of kernel ${name} hold no image or no modules.`);
 
   const from = join(tree, "usr/lib/modules", version);
   const to = join(result, "usr/lib/modules", version);
@@ -118,8 +148,16 @@ async function reduce(name: KernelName, tree: string, result: string): Promise<v
   const closure = async (modules: readonly string[], required: boolean) => {
     const files = new Set<string>();
     for (const module of modules) {
-      const { status, stdout } = await hostTry("modprobe", ["-d", tree, "-S", version, "--show-depends", module]);
-      if (status !== 0 && required) throw new LabError("kernel", `Kernel ${version} has no module ${module}.`);
+      const { status, stdout } = await hostTry("modprobe", [
+        "-d",
+        tree,
+        "-S",
+        version,
+        "--show-depends",
+        module,
+      ]);
+      if (status !== 0 && required)
+        throw new LabError("kernel", `Kernel ${version} has no module ${module}.`);
       for (const [, path] of stdout.matchAll(/^insmod (\S+)/gm)) files.add(path ?? "");
     }
     const copied: string[] = [];
@@ -135,7 +173,10 @@ async function reduce(name: KernelName, tree: string, result: string): Promise<v
 
 /** Copies one module, decompressed; returns its path below the modules' directory. */
 async function copyModule(path: string, from: string, to: string): Promise<string> {
-  const inside = relative(from, path.replace(/\/lib\/modules\//, "/usr/lib/modules/").replace("/usr/usr/", "/usr/"));
+  const inside = relative(
+    from,
+    path.replace(/\/lib\/modules\//, "/usr/lib/modules/").replace("/usr/usr/", "/usr/"),
+  );
   const target = join(to, inside.replace(/\.(xz|zst|gz)$/, ""));
   if (existsSync(target)) return relative(to, target);
   mkdirSync(dirname(target), { recursive: true });

@@ -15,9 +15,9 @@
 // Each machine has one processor, 1024 MiB, address 10.9.0.N, host name nN. A boot takes about ten seconds; one boot should
 // serve many scenarios. One lab at a time has machines up on a host; the next waits.
 //
-// A machine that panics, fences or exceeds `limitSeconds` fails every waiting call with the end of its console. After a
-// failure (lab.keep(), or OCFS2_GROUP_LAB_KEEP=1) the run directory stays and its path is printed. Nothing else is left,
-// however this process ends. What it deliberately does not do: hardware virtualisation, several processors, other systems.
+// A machine that panics, fences or exceeds `limitSeconds` fails every waiting call with the end of its console. After that,
+// after lab.keep() (call it when a scenario fails), or with OCFS2_GROUP_LAB_KEEP=1, the run directory with the serial logs
+// stays and its path is printed. Nothing else is left, however this process ends. What it deliberately does not do: hardware virtualisation, several processors, other systems.
 import { copyFileSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LabError } from "./errors.ts";
@@ -29,6 +29,7 @@ import type { Disk, LabDisk } from "./machine.ts";
 import { Network } from "./network.ts";
 import { Node } from "./node.ts";
 import { labDirectory, newRunDirectory } from "./places.ts";
+import { missingForMachines, staticBusybox } from "./requirements.ts";
 
 export interface LabOptions {
   /** how many machines, 1 to 8 */
@@ -47,9 +48,11 @@ export interface LabOptions {
 const BOOT_LIMIT_SECONDS = 120;
 
 export class Lab implements AsyncDisposable {
+  /** n1, n2, ...: node N is nodes[N - 1] */
   readonly nodes: readonly Node[];
   readonly disks: readonly LabDisk[];
   readonly network: Network;
+  /** uname -r of the machines */
   readonly kernel: string;
   /** the host's path of the machines' /lab */
   readonly exchange: string;
@@ -63,11 +66,20 @@ export class Lab implements AsyncDisposable {
   static async boot(options: LabOptions): Promise<Lab> {
     const { nodes, disks = [], limitSeconds = 300, log = () => {}, append = "" } = options;
     if (!Number.isInteger(nodes) || nodes < 1 || nodes > 8 || disks.length > 16) {
-      throw new LabError("usage", `A lab has 1 to 8 machines and at most 16 disks, not ${nodes} and ${disks.length}.`);
+      throw new LabError(
+        "usage",
+        `A lab has 1 to 8 machines and at most 16 disks, not ${nodes} and ${disks.length}.`,
+      );
     }
+    const busybox = staticBusybox();
+    const missing = missingForMachines();
+    if (missing !== null || busybox === null)
+      throw new LabError("requirements", `No machine can be booted: ${missing}.`);
     const chosen = await kernel(options.kernel ?? "6.1", log);
-    const image = initrd(chosen.directory, chosen.early, "/bin/busybox");
-    const lock = await takeLock(join(labDirectory(), "lock"), (holder) => log(`waiting for the lab of ${holder}`));
+    const image = initrd(chosen.directory, chosen.early, busybox);
+    const lock = await takeLock(join(labDirectory(), "lock"), (holder) =>
+      log(`waiting for the lab of ${holder}`),
+    );
     const lab = new Lab(lock, log, chosen.version, disks);
     try {
       log(`booting ${nodes} ${nodes === 1 ? "machine" : "machines"} with kernel ${chosen.version}`);
@@ -96,10 +108,19 @@ export class Lab implements AsyncDisposable {
     register(this);
   }
 
-  #start(count: number, common: { kernel: Awaited<ReturnType<typeof kernel>>; initrd: string; append: string; limitSeconds: number }) {
+  #start(
+    count: number,
+    common: {
+      kernel: Awaited<ReturnType<typeof kernel>>;
+      initrd: string;
+      append: string;
+      limitSeconds: number;
+    },
+  ) {
     const boot = join(this.exchange, "boot");
     mkdirSync(boot, { recursive: true });
-    for (const file of ["agent.sh", "lib.sh"]) copyFileSync(new URL(`guest/${file}`, import.meta.url), join(boot, file));
+    for (const file of ["agent.sh", "lib.sh"])
+      copyFileSync(new URL(`guest/${file}`, import.meta.url), join(boot, file));
     writeFileSync(join(boot, "settings"), `MODULES='${common.kernel.modules}'\n`);
     for (const { path, mib } of this.disks) {
       writeFileSync(path, "");
@@ -109,21 +130,33 @@ export class Lab implements AsyncDisposable {
       const node = new Node({ ...common, number, disks: this.disks, directory: this.#directory }, count);
       (this.nodes as Node[]).push(node);
       this.network.connect(number, node.machine.network);
+      void node.machine.ended.then(() => {
+        if (!node.machine.endWasAsked) this.keep();
+      });
     }
   }
 
   async #ready(): Promise<void> {
     const timer = setTimeout(() => {
-      for (const { machine } of this.nodes) machine.kill(`was not up within ${BOOT_LIMIT_SECONDS} s`);
+      for (const { machine } of this.nodes) machine.kill(`was not up within ${BOOT_LIMIT_SECONDS} s`, false);
     }, BOOT_LIMIT_SECONDS * 1000);
     try {
       const seconds = await Promise.all(this.nodes.map((node) => node.ready));
-      this.#log(`${this.nodes.map((node) => node.name).join(" and ")} up after ${seconds.join(" and ")} s of machine time`);
+      this.#log(
+        `${this.nodes.map((node) => node.name).join(" and ")} up after ${seconds.join(" and ")} s of machine time`,
+      );
     } catch (error) {
       throw new LabError("boot", `The lab did not come up: ${(error as Error).message}`, { cause: error });
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** Between scenarios: resets nodes (all of them if none is named) and plugs the network in; see Node.reset(). */
+  async reset(...nodes: Node[]): Promise<void> {
+    const chosen = nodes.length > 0 ? nodes : this.nodes;
+    for (const node of chosen) this.network.restore(node);
+    await Promise.all(chosen.map((node) => node.reset()));
   }
 
   /** Keeps the run directory (serial logs, outputs, disks) when the lab closes: call it when a scenario fails. */
@@ -144,7 +177,7 @@ export class Lab implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     open.delete(this);
-    for (const { machine } of this.nodes) machine.kill("was ended by lab.close()");
+    for (const { machine } of this.nodes) machine.kill("was ended by lab.close()", true);
     if (this.#keep) {
       writeFileSync(join(this.#directory, "kept"), "");
       this.#log(`the lab's serial logs, outputs and disks are kept in ${this.#directory}`);

@@ -16,7 +16,7 @@ export interface Held {
 export async function takeLock(path: string, onWait: (holder: string) => void = () => {}): Promise<Held> {
   mkdirSync(dirname(path), { recursive: true });
   const child = spawn("setpriv", ["--pdeathsig", "KILL", "flock", path, "sh", "-c", "echo held; exec cat"], {
-    stdio: ["pipe", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "ignore"],
     detached: true,
   });
   child.stdin.on("error", () => {});
@@ -27,14 +27,15 @@ export async function takeLock(path: string, onWait: (holder: string) => void = 
       once(child.stdout, "data"),
       ended.then(() => Promise.reject(new LabError("usage", `flock(1) could not lock ${path}.`))),
       once(child, "error").then(([cause]) =>
-        Promise.reject(new LabError("requirements", "setpriv or flock (Debian: util-linux) is missing.", { cause })),
+        Promise.reject(
+          new LabError("requirements", "setpriv or flock (Debian: util-linux) is missing.", { cause }),
+        ),
       ),
     ]);
   } finally {
     clearTimeout(waiting);
   }
   writeFileSync(path, `process ${process.pid} (${process.argv.slice(1, 3).join(" ")})\n`);
-  child.unref();
   return {
     async release() {
       child.stdin.end();

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Duplex } from "node:stream";
 import { LabError, tail } from "./errors.ts";
+import { HOST_PATH } from "./host.ts";
 import type { Kernel } from "./kernels.ts";
 
 export interface Disk {
@@ -41,11 +42,6 @@ export interface MachineOptions {
   readonly limitSeconds: number;
 }
 
-const running = new Set<Machine>();
-process.on("exit", () => {
-  for (const machine of running) machine.killNow();
-});
-
 export class Machine {
   readonly number: number;
   /** the card's socket: frames to and from the hub */
@@ -57,6 +53,7 @@ export class Machine {
   readonly #directory: string;
   readonly #limit: NodeJS.Timeout;
   #why: string | undefined;
+  #asked = false;
 
   constructor(options: MachineOptions, onMessage: (line: string) => void) {
     this.number = options.number;
@@ -65,19 +62,18 @@ export class Machine {
     this.#child = spawn("setpriv", ["--pdeathsig", "KILL", "qemu-system-x86_64", ...qemuArguments(options)], {
       detached: true,
       stdio: ["ignore", log, log, "pipe", "pipe"],
+      env: { ...process.env, PATH: HOST_PATH },
     });
     closeSync(log);
     this.network = this.#child.stdio[3] as Duplex;
     this.#control = this.#child.stdio[4] as Duplex;
     for (const socket of [this.network, this.#control]) socket.on("error", () => {});
     createInterface({ input: this.#control, crlfDelay: Infinity }).on("line", onMessage);
-    running.add(this);
     this.#limit = setTimeout(() => {
-      this.kill(`exceeded its limit of ${options.limitSeconds} s`);
+      this.kill(`exceeded its limit of ${options.limitSeconds} s`, false);
     }, options.limitSeconds * 1000);
     this.ended = new Promise((resolve) => {
       const end = (what: string) => {
-        running.delete(this);
         clearTimeout(this.#limit);
         resolve(new LabError("machine", `node ${this.number} ${this.#why ?? what}.\n${this.report()}`));
       };
@@ -93,15 +89,21 @@ export class Machine {
     if (this.#control.writable) this.#control.write(`${line}\n`);
   }
 
-  /** Pulls the plug. `why` completes the sentence "node 1 ..." for those who still wait for something. */
-  kill(why: string): void {
+  /**
+   * Pulls the plug. `why` completes the sentence "node 1 ..." for those who still wait for something; `asked` is false
+   * where the lab had to do it.
+   */
+  kill(why: string, asked: boolean): void {
+    if (this.#why === undefined) this.#asked = asked;
     this.#why ??= why;
-    this.killNow();
+    if (this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null)
+      return;
+    this.#child.kill("SIGKILL");
   }
 
-  killNow(): void {
-    if (this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#child.kill("SIGKILL");
+  /** Whether its end was asked for; otherwise something failed. */
+  get endWasAsked(): boolean {
+    return this.#asked;
   }
 
   get console(): string {
@@ -133,8 +135,14 @@ function qemuArguments(options: MachineOptions): string[] {
     ...["-device", `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`],
   ];
   const drive = ({ path, readOnly, blockBytes = 512 }: LabDisk, index: number) => [
-    ...["-drive", `file=${path},id=d${index},if=none,format=raw,cache=unsafe,file.locking=off,readonly=${readOnly ? "on" : "off"}`],
-    ...["-device", `virtio-blk-pci,drive=d${index},logical_block_size=${blockBytes},physical_block_size=${blockBytes}`],
+    ...[
+      "-drive",
+      `file=${path},id=d${index},if=none,format=raw,cache=unsafe,file.locking=off,readonly=${readOnly ? "on" : "off"}`,
+    ],
+    ...[
+      "-device",
+      `virtio-blk-pci,drive=d${index},logical_block_size=${blockBytes},physical_block_size=${blockBytes}`,
+    ],
   ];
   return [
     ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
@@ -146,6 +154,9 @@ function qemuArguments(options: MachineOptions): string[] {
     ...share("lab", join(directory, "lab"), ""),
     ...disks.flatMap(drive),
     ...["-netdev", "socket,id=net,fd=3"],
-    ...["-device", `virtio-net-pci,netdev=net,mac=52:54:00:00:00:${number.toString(16).padStart(2, "0")},romfile=`],
+    ...[
+      "-device",
+      `virtio-net-pci,netdev=net,mac=52:54:00:00:00:${number.toString(16).padStart(2, "0")},romfile=`,
+    ],
   ];
 }

@@ -5,18 +5,13 @@
 import { mkdirSync, watch, writeFileSync, type FSWatcher } from "node:fs";
 import { join } from "node:path";
 import { clusterConf, leftovers, parseGroupState, type ClusterConf, type GroupState } from "./group-state.ts";
-import { Command, outputs, quote, type CommandOptions, type OnLine, type Result } from "./command.ts";
+import { Command, outputs, quote, type CommandOptions, type Result } from "./command.ts";
 import { deferred } from "./deferred.ts";
 import { LabError, tail } from "./errors.ts";
 import { Machine, type MachineOptions } from "./machine.ts";
 
 /** A shell's text, or a program with its arguments. */
 export type CommandLine = string | readonly string[];
-
-/** Watches what a node runs; the account of the demo is one. */
-export interface NodeObserver {
-  onCommand?(node: Node, command: Command, text: string): void;
-}
 
 const DEFAULT_LIMIT_SECONDS = 120;
 const HB_CTL_PATH = "/proc/sys/fs/ocfs2/nm/hb_ctl_path";
@@ -71,7 +66,7 @@ export class Node {
     else if (verb === "done") {
       this.#commands.get(id)?.finished(a, b, c);
       this.#commands.delete(id);
-    } else this.machine.kill(`said "${line}" on its control line, which the lab does not know`);
+    } else this.machine.kill(`said "${line}" on its control line, which the lab does not know`, false);
   }
 
   /**
@@ -79,6 +74,7 @@ export class Node {
    * array is executed as it is. Working directory /root, a clean environment, its own process group, no terminal.
    */
   start(line: CommandLine, options: CommandOptions = {}): Command {
+    if (line.length === 0) throw new LabError("usage", "A command has at least one word.");
     this.#last += 1;
     const id = String(this.#last);
     const files = join(this.#directory, id);
@@ -116,8 +112,12 @@ export class Node {
     const result = await this.try(line, options);
     if (result.status === 0) return result;
     const text = typeof line === "string" ? line : line.map(quote).join(" ");
-    const how = result.signal === null ? `status ${result.status}` : `${result.signal} (status ${result.status})`;
-    throw new LabError("command", `${this.name}: ${text}: ended with ${how}.\n${outputs(result.stdout, result.stderr)}`);
+    const how =
+      result.signal === null ? `status ${result.status}` : `${result.signal} (status ${result.status})`;
+    throw new LabError(
+      "command",
+      `${this.name}: ${text}: ended with ${how}.\n${outputs(result.stdout, result.stderr)}`,
+    );
   }
 
   #kill(pid: number, signal: string): Promise<boolean> {
@@ -135,7 +135,7 @@ export class Node {
 
   /** Pulls the plug: the machine is gone at once, what it has written to the disks stays. */
   async powerOff(): Promise<void> {
-    this.machine.kill("was powered off");
+    this.machine.kill("was powered off", true);
     await this.machine.ended;
   }
 
@@ -191,17 +191,28 @@ export class Node {
   /** Fails, naming it, if a region, a semaphore set, an ocfs2 mount or a domain is there. */
   async assertNothingLeft(): Promise<void> {
     const left = leftovers(await this.groupState());
-    if (left.length > 0) throw new LabError("left", `${this.name} should be clean, but there is left: ${left.join("; ")}.`);
+    if (left.length > 0)
+      throw new LabError("left", `${this.name} should be clean, but there is left: ${left.join("; ")}.`);
+  }
+
+  /**
+   * Between scenarios: kills the commands that run, then undoes mounts, regions, semaphore sets, the registered cluster,
+   * cluster.conf and hb_ctl_path. Returns what of the group was left; fails if something resists.
+   */
+  async reset(): Promise<string[]> {
+    await Promise.all([...this.#commands.values()].map((command) => command.kill("SIGKILL")));
+    const left = leftovers(await this.groupState());
+    await this.run("reset_group");
+    await this.assertNothingLeft();
+    return left;
   }
 
   /** What the kernel runs when a superblock goes; "" for nobody. */
   async hbCtlPath(): Promise<string> {
-    return (await this.run(`cat ${HB_CTL_PATH}`)).stdout.trim();
+    return (await this.run(["cat", HB_CTL_PATH])).stdout.trim();
   }
 
   async setHbCtlPath(path: string): Promise<void> {
     await this.run(`echo ${quote(path)} >${HB_CTL_PATH}`);
   }
 }
-
-export type { OnLine };

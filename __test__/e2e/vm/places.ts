@@ -1,7 +1,7 @@
 // Where the lab keeps things on the host: OCFS2_GROUP_LAB_DIR, else ocfs2-group/lab under the user's cache directory.
-//   <suite>/       one kernel: image, modules, initrds      runs/<pid>-<n>/   one lab's disks, serial logs, exchange directory
+//   <suite>/       one kernel: image, modules, initrds      runs/<process>/   one lab's disks, serial logs, exchange directory
 //   lock           held by the lab that has machines up
-import { mkdirSync, readdirSync, rmSync, existsSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { LabError } from "./errors.ts";
@@ -23,20 +23,40 @@ export function labDirectory(): string {
   return path;
 }
 
+/** How many kept run directories stay; older ones go. */
+const KEPT = 5;
 let runs = 0;
 
-/** A fresh directory for one lab. Removes those of processes that are gone, except kept ones. */
+/** A fresh directory for one lab. Removes those of processes that are gone, except the last few kept ones. */
 export function newRunDirectory(): string {
   const base = join(labDirectory(), "runs");
   mkdirSync(base, { recursive: true });
+  const kept: { path: string; time: number }[] = [];
   for (const name of readdirSync(base)) {
-    const pid = Number.parseInt(name, 10);
-    if (Number.isNaN(pid) || existsSync(`/proc/${pid}`) || existsSync(join(base, name, "kept"))) continue;
-    rmSync(join(base, name), { recursive: true, force: true });
+    const path = join(base, name);
+    const mark = join(path, "kept");
+    const [pid = "", start] = name.split("-");
+    if (existsSync(mark)) kept.push({ path, time: statSync(mark).mtimeMs });
+    else if (startOf(pid) !== start) rmSync(path, { recursive: true, force: true });
   }
+  kept.sort((a, b) => b.time - a.time);
+  for (const { path } of kept.slice(KEPT)) rmSync(path, { recursive: true, force: true });
   runs += 1;
-  const path = join(base, `${process.pid}-${runs}`);
+  const path = join(base, `${process.pid}-${startOf("self")}-${runs}`);
   rmSync(path, { recursive: true, force: true });
   mkdirSync(path);
   return path;
+}
+
+/** When a process started, in ticks since boot (field 22 of proc(5) stat): with its number it names the process. */
+function startOf(pid: string): string | null {
+  try {
+    return (
+      readFileSync(`/proc/${pid}/stat`, "utf8")
+        .replace(/^.*\) /s, "")
+        .split(" ")[19] ?? null
+    );
+  } catch {
+    return null;
+  }
 }

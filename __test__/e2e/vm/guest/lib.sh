@@ -41,3 +41,18 @@ group_stacks() { # GROUP
     echo "${p#/proc/} ${f[0]} $line"; cat "$p/stack"
   done
 }
+
+# Undoes what scenarios leave. Nobody is told of the unmounts: what the regions need is done here.
+reset_group() {
+  local p kind a b; local -a mounts=()
+  [ -e /proc/sys/fs/ocfs2/nm/hb_ctl_path ] && echo >/proc/sys/fs/ocfs2/nm/hb_ctl_path
+  while read -r kind a b _; do [ "$kind" = mount ] && mounts=("$b" "${mounts[@]}"); done < <(group_state)
+  for p in "${mounts[@]}"; do umount -i "$p" || return; done
+  if mountpoint_type /dlm ocfs2_dlmfs; then umount -i /dlm || return; fi
+  for p in /sys/kernel/config/cluster/*/heartbeat/*/ /sys/kernel/config/cluster/*/node/*/ /sys/kernel/config/cluster/*/; do
+    [ ! -d "$p" ] || rmdir "$p" || return
+  done
+  while read -r kind a b _; do [ "$kind" != semaphores ] || ipcrm -s "$b" || return; done < <(group_state)
+  [ -e /proc/sys/fs/ocfs2/nm/hb_ctl_path ] && echo /sbin/ocfs2_hb_ctl >/proc/sys/fs/ocfs2/nm/hb_ctl_path
+  rm -f /etc/ocfs2/cluster.conf
+}
