@@ -59,6 +59,17 @@ fn a_device_of_larger_sectors_is_refused_or_read() {
 }
 
 #[test]
+fn the_device_may_be_larger_than_the_volume() {
+    for mut volume in fixtures() {
+        let whole = volume.facts().unwrap();
+        for device_bytes in [volume.device_bytes + 1, 1 << 60, u64::MAX] {
+            volume.device_bytes = device_bytes;
+            assert_eq!(volume.facts().unwrap(), whole);
+        }
+    }
+}
+
+#[test]
 fn fixtures_print_and_parse() {
     for volume in fixtures() {
         assert_eq!(MemoryVolume::parse(&volume.name, &volume.print()).print(), volume.print());

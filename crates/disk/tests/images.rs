@@ -2,7 +2,6 @@
 //! `tests/fixtures.rs` then still compares with what they said earlier.
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
-#![allow(clippy::print_stderr)] // the test harness has no other way to say that a test was skipped
 
 #[path = "support/mkfs.rs"]
 mod mkfs;
@@ -17,7 +16,8 @@ use support::{facts_of, fixture_directory};
 /// Whether the test called `title` can run; says why not where it cannot.
 fn can_make_volumes(title: &str) -> bool {
     if let Some(reason) = mkfs::missing() {
-        eprintln!("skipped: {title} ({reason})");
+        // The harness knows no skipped tests, and hides what the print macros say of a test that passed.
+        writeln!(std::io::stderr(), "skipped: {title} ({reason})").unwrap();
         return false;
     }
     true

@@ -6,6 +6,7 @@
 
 #![allow(dead_code)] // each test file uses its part
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
+#![allow(clippy::result_large_err)] // as in the crate
 
 use ocfs2_group_disk::ecc::Check;
 use ocfs2_group_disk::{ReadBlock, Superblock, Volume, read_volume};
@@ -21,7 +22,7 @@ pub type Facts = BTreeMap<String, String>;
 pub const ROW: usize = 32;
 
 /// A volume in memory, which checks that it is read within the rules of [`ReadBlock`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct MemoryVolume {
     /// The fixture's name.
     pub name: String,
@@ -34,6 +35,12 @@ pub struct MemoryVolume {
     rows: BTreeMap<u64, [u8; ROW]>,
     /// How often something was read.
     pub reads: u32,
+}
+
+impl std::fmt::Debug for MemoryVolume {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name) // a failing property prints its input; the bytes are in the fixture
+    }
 }
 
 impl MemoryVolume {
