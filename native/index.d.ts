@@ -9,11 +9,188 @@ export declare class Cancellation {
   cancel(): void
 }
 
+/** An open descriptor whose being open matters: a claim, a lock. */
+export declare class HeldDescriptor {
+  /** Closes it; twice does nothing. */
+  release(): void
+}
+
+/** `RegionLock` of ts/native-types.ts. None of its methods can block; the collector releases what JavaScript forgot. */
+export declare class RegionLock {
+  /** The count. */
+  references(): number
+  /** One more. */
+  take(undo: boolean): number
+  /** One less. */
+  drop(undo: boolean): Dropped
+  /** One of this process's references outlives it. */
+  handOver(): void
+  /** Removes the set. */
+  destroy(): void
+  /** Releases the mutex; twice does nothing. */
+  release(): void
+}
+
+/** The exclusive claim; null where something has it. */
+export declare function claimDevice(cancellation: Cancellation | undefined | null, device: string): Promise<HeldDescriptor | undefined | null>
+
+/** The descriptor of a connected abstract socket. */
+export declare function connectAbstract(cancellation: Cancellation | undefined | null, name: string): Promise<number>
+
+/** `DeviceNumber` of ts/native-types.ts. */
+export interface DeviceNumber {
+  major: number
+  minor: number
+}
+
+/** What `RegionLock.drop` returns. */
+export interface Dropped {
+  dropped: boolean
+  references: number
+}
+
+/** `HeartbeatExtent` of a volume. */
+export interface HeartbeatExtent {
+  startBlock: bigint
+  clusters: number
+}
+
+/** `HeartbeatSlot` of ts/native-types.ts. */
+export interface HeartbeatSlot {
+  slot: number
+  valid: boolean
+  sequence: bigint
+  node: number
+  generation: bigint
+  deadMs: number
+}
+
+/** What a path is. */
+export declare function inspectPath(cancellation: Cancellation | undefined | null, path: string, namespace?: string | undefined | null): Promise<PathFacts>
+
+/** Names of the sub-directories. */
+export declare function listDirectories(cancellation: Cancellation | undefined | null, path: string): Promise<Array<string>>
+
+/** An exclusive flock(2). */
+export declare function lockFile(cancellation: Cancellation | undefined | null, path: string, timeoutMs: number): Promise<HeldDescriptor>
+
+/** Waits for the region's mutex. */
+export declare function lockRegion(cancellation: Cancellation | undefined | null, region: string, create: boolean, timeoutMs: number): Promise<RegionLock | undefined | null>
+
+/** mkdir(2). */
+export declare function makeDirectory(cancellation: Cancellation | undefined | null, path: string): Promise<undefined>
+
+/** Mounts. */
+export declare function mount(cancellation: Cancellation | undefined | null, request: MountRequest): Promise<undefined>
+
+/** `MountEntry` of ts/native-types.ts. */
+export interface MountEntry {
+  id: bigint
+  parent: bigint
+  device: DeviceNumber
+  root: string
+  target: string
+  options: string
+  type: string
+  source: string
+  superOptions: string
+}
+
+/** `MountRequest` of ts/native-types.ts. */
+export interface MountRequest {
+  source: string
+  target: string
+  type: string
+  flags: number
+  options: Array<string>
+  api: "fsopen" | "mount"
+  namespace: string | null
+}
+
+/** The mount table. */
+export declare function mounts(cancellation?: Cancellation | undefined | null, namespace?: string | undefined | null): Promise<Array<MountEntry>>
+
 /** Panics on a worker thread. */
 export declare function onlyForTestsPanic(cancellation?: Cancellation | undefined | null): Promise<undefined>
 
+/** `PathFacts` of ts/native-types.ts. */
+export interface PathFacts {
+  realPath: string
+  kind: "directory" | "file" | "block" | "character" | "link" | "other"
+  device: DeviceNumber
+  represents: DeviceNumber | null
+  mountId: bigint
+  isMountRoot: boolean
+  filesystemMagic: number
+}
+
 /** The whole file as text. */
 export declare function readAttribute(cancellation: Cancellation | undefined | null, path: string): Promise<string>
+
+/** Every slot of a region. */
+export declare function readHeartbeatSlots(cancellation: Cancellation | undefined | null, device: string, startBlock: bigint, blockBytes: number, blocks: number): Promise<Array<HeartbeatSlot>>
+
+/** readlink(2). */
+export declare function readLink(cancellation: Cancellation | undefined | null, path: string): Promise<string>
+
+/** What a volume says of itself. */
+export declare function readVolume(cancellation: Cancellation | undefined | null, device: string): Promise<VolumeFacts>
+
+/** The region's set, seen without the mutex. */
+export declare function regionSemaphores(region: string): Promise<SemaphoreFacts | undefined | null>
+
+/** rmdir(2). */
+export declare function removeDirectory(cancellation: Cancellation | undefined | null, path: string): Promise<undefined>
+
+/** Runs a program to its end. */
+export declare function runProgram(cancellation: Cancellation | undefined | null, path: string, args: Array<string>): Promise<number>
+
+/** `SemaphoreFacts` of ts/native-types.ts. */
+export interface SemaphoreFacts {
+  references: number
+  mutexHeld: boolean
+  lastPid: number | null
+}
+
+/** ioprio_set(2). */
+export declare function setIoPriority(pid: number, ioClass: number, level: number): Promise<undefined>
+
+/** Opens the device and writes its descriptor to the region. */
+export declare function startHeartbeat(cancellation: Cancellation | undefined | null, directory: string, device: string): Promise<undefined>
+
+/** Unmounts. */
+export declare function unmount(cancellation: Cancellation | undefined | null, request: UnmountRequest): Promise<undefined>
+
+/** `UnmountRequest` of ts/native-types.ts. */
+export interface UnmountRequest {
+  target: string
+  flags: number
+  namespace: string | null
+}
+
+/** `VolumeFacts` of ts/native-types.ts. */
+export interface VolumeFacts {
+  device: string
+  deviceNumber: DeviceNumber | null
+  isBlockDevice: boolean
+  isReadOnly: boolean
+  deviceBytes: bigint
+  sectorBytes: number
+  uuid: string
+  label: string
+  blockBytes: number
+  clusterBytes: number
+  clusters: number
+  maxSlots: number
+  featureCompat: number
+  featureIncompat: number
+  featureRoCompat: number
+  stackLabel: string | null
+  stackFlags: number
+  clusterName: string | null
+  heartbeat: HeartbeatExtent | null
+  heartbeatProblem: string | null
+}
 
 /** The whole value in one write(2). */
 export declare function writeAttribute(cancellation: Cancellation | undefined | null, path: string, value: string): Promise<undefined>

@@ -1,2 +1,238 @@
-// The only import of the native module. (Filled in by the binding's author.)
+// The only import of the native module: finds and loads it, and makes it the interface `Native` of native-types.ts.
+// It checks numbers, connects AbortSignals, and turns the module's errors into O2cbError with the caller's stack.
+//
+// Facts relied on: errors made on the JavaScript thread for another thread's work have no frames of the caller, so they are taken
+// when the call starts; a cancellation object serves one call; numbers out of range would be wrapped silently by Node-API.
+// It holds no policy, and reads no environment: the file loaded is the package's own, or the platform package's.
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { getSystemErrorMap } from "node:util";
+import type * as binding from "../native/index.d.ts";
+import { errorCodes, type ErrorCode } from "./error-codes.ts";
+import { O2cbError } from "./errors.ts";
+import type { CallOptions, Held, Native, RegionLock } from "./native-types.ts";
+
 export type * from "./native-types.ts";
+
+type Module = typeof binding;
+type Site = { stack?: string };
+
+let loaded: Native | undefined;
+
+/**
+ * The native core, loaded on the first call.
+ * @param base file (path or URL) whose package is searched; this file's, or the bundle's it is part of, where absent
+ * @throws O2CB_NATIVE_MISSING
+ */
+export function loadNative(base?: string | URL): Native {
+  return (loaded ??= wrap(
+    loadModule(base ?? (typeof __filename === "string" ? __filename : import.meta.url)),
+  ));
+}
+
+/** `<package>/native/ocfs2-group.<platform>.node` where it was built, else the platform package. */
+function loadModule(base: string | URL): Module {
+  const platform = `${process.platform}-${process.arch}-gnu`;
+  const file = String(base).startsWith("file:") ? fileURLToPath(base) : String(base);
+  const require = createRequire(file);
+  const built = join(packageRoot(dirname(file)), "native", `ocfs2-group.${platform}.node`);
+  try {
+    return require(existsSync(built) ? built : `ocfs2-group-${platform}`) as Module;
+  } catch (cause) {
+    const message = `the native module for ${platform} cannot be loaded: ${(cause as Error).message.split("\n")[0]}`;
+    throw new O2cbError("O2CB_NATIVE_MISSING", message, { operation: "load-native", path: built, cause });
+  }
+}
+
+/** The nearest directory upwards that holds a package.json. */
+function packageRoot(directory: string): string {
+  const parent = dirname(directory);
+  return parent === directory || existsSync(join(directory, "package.json"))
+    ? directory
+    : packageRoot(parent);
+}
+
+/** What a native error carries besides its message. */
+interface NativeError extends Error {
+  code: string;
+  operation?: string;
+  detail?: string;
+  errno?: number;
+  syscall?: string;
+  path?: string;
+  kernelMessages?: string[];
+  holder?: number;
+}
+
+/** Codes that only repeat the errno: the errno's own text says more. */
+const plainCodes: readonly string[] = [
+  "O2CB_IO",
+  "O2CB_NO_MEMORY",
+  "O2CB_SERVICE_UNAVAILABLE",
+  "O2CB_INTERNAL_FAILURE",
+  "O2CB_PERMISSION_DENIED",
+];
+
+/** `lock region '/x': no such file or directory (ENOENT from open)` */
+function sentence(error: NativeError, code: ErrorCode): string {
+  const [name, text] = (error.errno && getSystemErrorMap().get(error.errno)) || [
+    `errno ${-(error.errno ?? 0)}`,
+  ];
+  const what = error.detail ?? ((plainCodes.includes(code) && text) || errorCodes[code].sentence);
+  const where = error.path === undefined ? "" : ` '${error.path}'`;
+  const from = error.syscall === undefined ? "" : ` (${name} from ${error.syscall})`;
+  return `${error.operation?.replaceAll("-", " ")}${where}: ${what}${from}`;
+}
+
+/** What the caller gets for what the native module threw. */
+function converted(error: NativeError, site: Site, signal?: AbortSignal): Error {
+  if (error.operation === undefined || !Object.hasOwn(errorCodes, error.code)) {
+    return withStack(new TypeError(error.message, { cause: error }), site);
+  }
+  const code = error.code as ErrorCode;
+  const cause: unknown = code === "O2CB_ABORTED" ? signal?.reason : undefined;
+  const { operation, errno, syscall, path, kernelMessages, holder } = error;
+  const fields = { operation, errno, syscall, path, kernelMessages, holder, cause };
+  return withStack(new O2cbError(code, sentence(error, code), fields), site);
+}
+
+function withStack<E extends Error>(error: E, { stack = "" }: Site): E {
+  const frames = stack.indexOf("\n    at ");
+  error.stack = `${error.name}: ${error.message}${frames < 0 ? "" : stack.slice(frames)}`;
+  return error;
+}
+
+function here(above: (...args: never[]) => unknown): Site {
+  const site: Site = {};
+  Error.captureStackTrace(site, above);
+  return site;
+}
+
+/** A number that survives Node-API: whole, from 0 to `max`. */
+function whole(name: string, value: number, max = 0xffff_ffff): number {
+  if (!Number.isInteger(value) || value < 0 || value > max) {
+    throw new RangeError(`${name} must be a whole number from 0 to ${max}, not ${String(value)}`);
+  }
+  return value;
+}
+
+/** A duration in milliseconds; Infinity is the longest there is, 49 days. */
+function milliseconds(name: string, value: number): number {
+  return whole(name, value === Infinity ? 0xffff_ffff : Math.ceil(value));
+}
+
+function wrap(module: Module): Native {
+  /** Starts a call on its thread and connects the signal; a call given up before is not started. */
+  async function run<T>(
+    operation: string,
+    { signal }: CallOptions,
+    start: (cancellation: binding.Cancellation | null) => Promise<T>,
+  ): Promise<T> {
+    const site = here(run);
+    if (signal?.aborted) {
+      const message = `${operation.replaceAll("-", " ")}: the caller gave up before it started`;
+      throw withStack(new O2cbError("O2CB_ABORTED", message, { operation, cause: signal.reason }), site);
+    }
+    const cancellation = signal === undefined ? null : new module.Cancellation();
+    const abort = (): void => cancellation?.cancel();
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      return await start(cancellation);
+    } catch (error) {
+      throw error instanceof RangeError ? error : converted(error as NativeError, site, signal);
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  function now<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      throw converted(error as NativeError, here(now));
+    }
+  }
+
+  const held = (one: binding.HeldDescriptor): Held => ({ release: () => now(() => one.release()) });
+  const lock = (region: string, one: binding.RegionLock): RegionLock => ({
+    region,
+    references: () => now(() => one.references()),
+    take: (undo) => now(() => one.take(undo)),
+    drop: (undo) => now(() => one.drop(undo)),
+    handOver: () => now(() => one.handOver()),
+    destroy: () => now(() => one.destroy()),
+    release: () => now(() => one.release()),
+  });
+
+  return {
+    readVolume: (device, options = {}) => run("read-volume", options, (c) => module.readVolume(c, device)),
+    readHeartbeatSlots: (device, { startBlock, blockBytes, blocks }, options = {}) =>
+      run("read-heartbeat-slots", options, (c) =>
+        module.readHeartbeatSlots(
+          c,
+          device,
+          startBlock,
+          whole("blockBytes", blockBytes),
+          whole("blocks", blocks),
+        ),
+      ),
+    claimDevice: async (device, options = {}) => {
+      const one = await run("claim-device", options, (c) => module.claimDevice(c, device));
+      return one ? held(one) : null;
+    },
+
+    inspectPath: (path, namespace, options = {}) =>
+      run("inspect-path", options, (c) => module.inspectPath(c, path, namespace)),
+    readAttribute: (path, options = {}) =>
+      run("read-attribute", options, (c) => module.readAttribute(c, path)),
+    writeAttribute: (path, value, options = {}) =>
+      run("write-attribute", options, (c) => module.writeAttribute(c, path, value)),
+    listDirectories: (path, options = {}) =>
+      run("list-directories", options, (c) => module.listDirectories(c, path)),
+    makeDirectory: (path, options = {}) =>
+      run("make-directory", options, (c) => module.makeDirectory(c, path)),
+    removeDirectory: (path, options = {}) =>
+      run("remove-directory", options, (c) => module.removeDirectory(c, path)),
+    readLink: (path, options = {}) => run("read-link", options, (c) => module.readLink(c, path)),
+
+    startHeartbeat: (directory, device, options = {}) =>
+      run("start-heartbeat", options, (c) => module.startHeartbeat(c, directory, device)),
+    lockRegion: async (region, create, timeoutMs, options = {}) => {
+      const one = await run("lock-region", options, (c) =>
+        module.lockRegion(c, region, create, milliseconds("timeoutMs", timeoutMs)),
+      );
+      return one ? lock(region, one) : null;
+    },
+    regionSemaphores: async (region) =>
+      (await run("query-region", {}, () => module.regionSemaphores(region))) ?? null,
+
+    mount: (request, options = {}) =>
+      run("mount", options, (c) =>
+        module.mount(c, { ...request, flags: whole("flags", request.flags), options: [...request.options] }),
+      ),
+    unmount: (request, options = {}) =>
+      run("unmount", options, (c) => module.unmount(c, { ...request, flags: whole("flags", request.flags) })),
+    mounts: (namespace, options = {}) => run("read-mounts", options, (c) => module.mounts(c, namespace)),
+
+    setIoPriority: (pid, ioClass, level) =>
+      run("set-io-priority", {}, () =>
+        module.setIoPriority(
+          whole("pid", pid, 0x7fff_ffff),
+          whole("ioClass", ioClass),
+          whole("level", level),
+        ),
+      ),
+    runProgram: (path, args, options = {}) =>
+      run("run-program", options, (c) => module.runProgram(c, path, [...args])),
+    lockFile: async (path, timeoutMs, options = {}) =>
+      held(
+        await run("lock-file", options, (c) =>
+          module.lockFile(c, path, milliseconds("timeoutMs", timeoutMs)),
+        ),
+      ),
+    connectAbstract: (name, options = {}) =>
+      run("connect-abstract", options, (c) => module.connectAbstract(c, name)),
+  };
+}

@@ -14,8 +14,7 @@ fn fields<'env>(env: &'env Env, error: &Error) -> napi::Result<Unknown<'env>> {
     let mut object = env.create_error(napi::Error::from_reason(error.to_string()))?;
     object.set("code", error.code.name())?;
     object.set("operation", error.operation)?;
-    object
-        .set("detail", if error.detail.is_empty() { error.code.entry().sentence } else { &error.detail })?;
+    set(&mut object, "detail", Some(error.detail.as_str()).filter(|detail| !detail.is_empty()))?;
     set(&mut object, "errno", error.errno.map(|errno| -errno))?;
     set(&mut object, "syscall", error.syscall)?;
     set(&mut object, "path", error.path.as_deref())?;

@@ -5,9 +5,10 @@ use std::path::Path;
 use napi::Env;
 use napi::bindgen_prelude::PromiseRaw;
 use napi_derive::napi;
-use ocfs2_group_sys::attribute;
+use ocfs2_group_sys::{attribute, directory, inspect};
 
 use crate::blocking::{Cancellation, start};
+use crate::values::DeviceNumber;
 
 /// The whole file as text.
 #[napi(catch_unwind)]
@@ -33,4 +34,84 @@ pub fn write_attribute<'env>(
     start(env, "write-attribute", cancellation, move |cancel| {
         attribute::write_attribute(Path::new(&path), value.as_bytes(), cancel)
     })
+}
+
+/// Names of the sub-directories.
+#[napi(catch_unwind)]
+pub fn list_directories<'env>(
+    env: &'env Env,
+    cancellation: Option<&Cancellation>,
+    path: String,
+) -> napi::Result<PromiseRaw<'env, Vec<String>>> {
+    start(env, "list-directories", cancellation, move |cancel| directory::list(Path::new(&path), cancel))
+}
+
+/// mkdir(2).
+#[napi(catch_unwind)]
+pub fn make_directory<'env>(
+    env: &'env Env,
+    cancellation: Option<&Cancellation>,
+    path: String,
+) -> napi::Result<PromiseRaw<'env, ()>> {
+    start(env, "make-directory", cancellation, move |cancel| directory::make(Path::new(&path), cancel))
+}
+
+/// rmdir(2).
+#[napi(catch_unwind)]
+pub fn remove_directory<'env>(
+    env: &'env Env,
+    cancellation: Option<&Cancellation>,
+    path: String,
+) -> napi::Result<PromiseRaw<'env, ()>> {
+    start(env, "remove-directory", cancellation, move |cancel| directory::remove(Path::new(&path), cancel))
+}
+
+/// readlink(2).
+#[napi(catch_unwind)]
+pub fn read_link<'env>(
+    env: &'env Env,
+    cancellation: Option<&Cancellation>,
+    path: String,
+) -> napi::Result<PromiseRaw<'env, String>> {
+    start(env, "read-link", cancellation, move |cancel| directory::read_link(Path::new(&path), cancel))
+}
+
+/// `PathFacts` of ts/native-types.ts.
+#[napi(object, object_from_js = false, use_nullable = true)]
+pub struct PathFacts {
+    pub real_path: String,
+    #[napi(ts_type = "\"directory\" | \"file\" | \"block\" | \"character\" | \"link\" | \"other\"")]
+    pub kind: &'static str,
+    pub device: DeviceNumber,
+    pub represents: Option<DeviceNumber>,
+    pub mount_id: u64,
+    pub is_mount_root: bool,
+    pub filesystem_magic: u32,
+}
+
+/// What a path is.
+#[napi(catch_unwind)]
+pub fn inspect_path<'env>(
+    env: &'env Env,
+    cancellation: Option<&Cancellation>,
+    path: String,
+    namespace: Option<String>,
+) -> napi::Result<PromiseRaw<'env, PathFacts>> {
+    start(env, "inspect-path", cancellation, move |cancel| {
+        inspect::inspect(Path::new(&path), namespace.as_deref().map(Path::new), cancel).map(PathFacts::from)
+    })
+}
+
+impl From<inspect::PathFacts> for PathFacts {
+    fn from(facts: inspect::PathFacts) -> Self {
+        PathFacts {
+            real_path: facts.real_path,
+            kind: facts.kind.name(),
+            device: facts.device.into(),
+            represents: facts.represents.map(DeviceNumber::from),
+            mount_id: facts.mount_id,
+            is_mount_root: facts.is_mount_root,
+            filesystem_magic: facts.magic,
+        }
+    }
 }

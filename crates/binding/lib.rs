@@ -5,8 +5,17 @@
 //!
 //! `napi`'s macros write the glue with `unsafe` inside; there is none in these files.
 #![allow(unsafe_code)]
+// In a test build the macros register nothing, so everything looks unused.
+#![cfg_attr(test, allow(dead_code))]
+#![allow(clippy::result_large_err)]
 
 mod blocking;
 mod errors;
 mod files;
+mod held;
+mod mounts;
 mod only_for_tests;
+mod others;
+mod regions;
+mod values;
+mod volumes;

@@ -6,9 +6,32 @@
 //! This crate does not know Node and holds no policy: order of steps, retries and defaults live in TypeScript.
 //! `unsafe` stands only in files that say so in their first line.
 
+// A coded error carries its whole context by value; it is made once per failed call, never in a loop.
+#![allow(clippy::result_large_err)]
+
 pub mod attribute;
 pub mod cancel;
+pub mod claim;
+pub mod device;
+pub mod direct_io;
+pub mod directory;
 pub mod error;
+mod fs_context;
+pub mod heartbeat;
+pub mod inspect;
+pub mod kernel_log;
+pub mod lock_file;
+pub mod mount;
+pub mod mountinfo;
+pub mod namespace;
+pub mod priority;
+pub mod program;
+pub mod region_lock;
+mod semaphore;
+pub mod socket;
+#[cfg(test)]
+mod testing;
+pub mod volume;
 pub mod worker;
 
 pub use cancel::Cancel;

@@ -1,0 +1,49 @@
+//! A volume's facts and its heartbeat slots, read from a device or an image: `disk`'s parsers over direct reads.
+//!
+//! Facts relied on: another node may have written any block a moment ago, so nothing comes from the page cache (`direct_io`). What the
+//! bytes mean stands in `ocfs2-group-disk`; whether the volume can be mounted is decided in TypeScript.
+
+use std::path::Path;
+
+use ocfs2_group_disk::{HeartbeatSlot, RegionGeometry, Volume, read_volume};
+use ocfs2_group_error::{Error, Result};
+
+use crate::cancel::Cancel;
+use crate::device::DeviceFacts;
+use crate::direct_io::Reader;
+
+/// Reads what a volume says of itself, and what the kernel says of its device.
+///
+/// # Errors
+/// As [`Reader::open`] and [`read_volume`], with the path.
+pub fn read(path: &Path, cancel: &Cancel) -> Result<(DeviceFacts, Volume)> {
+    let reader = Reader::open("read-volume", path, cancel)?;
+    let mut block = |offset, length| {
+        let mut bytes = vec![0; length];
+        reader.read_at(offset, &mut bytes, cancel).map(|()| bytes)
+    };
+    let volume = read_volume(&mut block, reader.facts().bytes, reader.facts().sector_bytes);
+    volume.map(|volume| (reader.facts().clone(), volume)).map_err(|error| at(error, path))
+}
+
+/// Reads every heartbeat slot of a region.
+///
+/// # Errors
+/// As [`RegionGeometry::new`] and [`Reader::read_at`], with the path.
+pub fn read_slots(
+    path: &Path,
+    start_block: u64,
+    block_bytes: u32,
+    blocks: u32,
+    cancel: &Cancel,
+) -> Result<Vec<HeartbeatSlot>> {
+    let geometry = RegionGeometry::new(start_block, block_bytes, blocks).map_err(|error| at(error, path))?;
+    let reader = Reader::open("read-heartbeat-slots", path, cancel)?;
+    let mut bytes = vec![0; usize::try_from(geometry.length()).unwrap_or(0)];
+    reader.read_at(geometry.offset(), &mut bytes, cancel)?;
+    Ok(geometry.parse_slots(&bytes))
+}
+
+fn at(error: Error, path: &Path) -> Error {
+    if error.path.is_some() { error } else { error.path(path.to_string_lossy()) }
+}
