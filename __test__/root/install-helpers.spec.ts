@@ -110,6 +110,11 @@ function call(packageRoot: string, ...argv: string[]) {
   return { status, out: lines.out.join("\n"), err: lines.err.join("\n"), errors: lines.err.length };
 }
 
+function installedVersion(root: string): string {
+  const manifest = readFileSync(path.join(root, "usr/lib/ocfs2-group/package.json"), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
 function refused(t: ExecutionContext, result: ReturnType<typeof call>, ...needles: string[]): void {
   t.is(result.status, 1, result.out);
   t.is(result.errors, 1, "one sentence");
@@ -135,7 +140,9 @@ withLauncher(
         said.stderr,
       );
     }
-    t.is(readFileSync(path.join(root, "usr/lib/ocfs2-group/version"), "utf8"), "1.2.3\n");
+    t.is(installedVersion(root), "1.2.3");
+    const native = `usr/lib/ocfs2-group/native/ocfs2-group.${platformName()}.node`;
+    t.is(readFileSync(path.join(root, native), "utf8"), "the module");
     t.is(call(source, "uninstall-helpers", "--root", root).status, 0);
     t.deepEqual(snapshot(root), {});
   },
@@ -276,7 +283,7 @@ test("a newer version replaces the files and removes those it no longer has", (t
   t.true(existsSync(path.join(root, "usr/lib/ocfs2-group/old.ocfs2.cjs")));
   t.is(call(newer, "install-helpers", "--root", root).status, 0);
   t.false(existsSync(path.join(root, "usr/lib/ocfs2-group/old.ocfs2.cjs")));
-  t.is(readFileSync(path.join(root, "usr/lib/ocfs2-group/version"), "utf8"), "2.0.0\n");
+  t.is(installedVersion(root), "2.0.0");
   t.is(call(newer, "uninstall-helpers", "--root", root).status, 0);
   t.deepEqual(snapshot(root), {});
 });
@@ -390,7 +397,9 @@ for (const dead of [false, true]) {
           if (dead) uninstall(whole, packageDatabase(whole), { force: false, dryRun: false, say: () => {} });
           const after = snapshot(root);
           // Directories made before the manifest was written are all that a killed process may leave.
-          if (dead) for (const name of ["usr/lib", "usr/lib/ocfs2-group"]) delete after[name];
+          if (dead)
+            for (const name of ["usr/lib", "usr/lib/ocfs2-group", "usr/lib/ocfs2-group/native"])
+              delete after[name];
           t.deepEqual(after, before, `change ${n}`);
         }
       }

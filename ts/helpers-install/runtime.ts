@@ -1,8 +1,9 @@
 // What is placed: the launcher, the bundles, the native module, the link to node; found in the installed package, or in a
 // clone after `npm run build`.
 //
-// Facts relied on: the launcher looks for `node` and `NAME.cjs` beside itself (crates/launcher), the bundle for the
-// native module beside itself. The link in /sbin is relative, so that it also holds in an image below another root.
+// Facts relied on: the launcher looks for `node` and `NAME.cjs` beside itself (crates/launcher). The bundle looks for the
+// native module in `native/` of the nearest directory with a package.json (ts/native.ts), so there is one: without it the
+// search would go on to directories that root does not control. The link in /sbin is relative, to hold in an image too.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from "node:fs";
 import path from "node:path";
@@ -84,8 +85,7 @@ export function wantedFiles(tree: Tree, runtime: Runtime, node: string): Wanted[
     const full = `${runtimeDirectory}/${name}`;
     return { name: full, path: tree.locate(full), content: { kind: "file", data, mode }, isHelper: false };
   };
-  const copy = (source: string, mode: number): Wanted =>
-    file(path.basename(source), readFileSync(source), mode);
+  const manifest = { name: "ocfs2-group", version: runtime.version, private: true };
   const nodeLink = `${runtimeDirectory}/node`;
   const launcher = file("launcher", readFileSync(runtime.launcher), 0o755);
   const helpers = helperNames.map((name): Wanted => {
@@ -94,9 +94,9 @@ export function wantedFiles(tree: Tree, runtime: Runtime, node: string): Wanted[
     return { name: `/sbin/${name}`, path: located, content: { kind: "link", target }, isHelper: true };
   });
   return [
-    copy(runtime.addon, 0o644),
-    ...runtime.bundles.map((bundle) => copy(bundle, 0o644)),
-    file("version", Buffer.from(`${runtime.version}\n`), 0o644),
+    file(`native/${path.basename(runtime.addon)}`, readFileSync(runtime.addon), 0o644),
+    file("package.json", Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`), 0o644),
+    ...runtime.bundles.map((bundle) => file(path.basename(bundle), readFileSync(bundle), 0o644)),
     { name: nodeLink, path: tree.locate(nodeLink), content: { kind: "link", target: node }, isHelper: false },
     launcher,
     ...helpers,
