@@ -14,7 +14,7 @@ function stageMain(stage) {
   const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
   for (const field of ["devDependencies", "napi", "scripts"]) delete manifest[field];
   manifest.optionalDependencies = { [platform.package]: manifest.version };
-  for (const name of ["README.md", "CHANGELOG.md", "LICENSE", ...manifest.files]) {
+  for (const name of ["README.md", "LICENSE", ...manifest.files]) {
     cpSync(path.join(root, name), path.join(stage, name), { recursive: true });
   }
   writeFileSync(path.join(stage, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);

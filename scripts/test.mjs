@@ -88,6 +88,21 @@ async function execute(name) {
   return tally;
 }
 
+/** What a person may have to install is asked for once, before anything runs. */
+async function prepareToolchain(names) {
+  try {
+    headline("what the tests need");
+    await prepare("modules");
+    if (names.some((name) => name !== "unit")) await prepare("rust");
+    return true;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    console.error(error.message);
+    console.log(`\n${closingLine(0, 1, 0)}`);
+    return false;
+  }
+}
+
 function list(title, tallies, pick) {
   const names = tallies.flatMap(([tier, tally]) => tally[pick].map((name) => `${tier}: ${name}`));
   if (names.length > 0) console.log(`\n${title}:\n${names.map((name) => `   ${name}`).join("\n")}`);
@@ -103,6 +118,7 @@ await script(async (argv) => {
     });
   }
   const tallies = [];
+  if (!(await prepareToolchain(names))) return 1;
   for (const name of names) {
     const tally = interrupted ? new Tally() : await execute(name);
     if (interrupted) tally.fail("interrupted");

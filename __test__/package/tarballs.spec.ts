@@ -169,38 +169,44 @@ void openVolume(7);
 
 test.serial("npx runs the commands", (t) => {
   for (const name of ["mount.ocfs2", "umount.ocfs2", "ocfs2-group"]) {
-    const { stdout, stderr, status } = run("npx", ["--offline", "--no", name, "--version"]);
+    const { stdout, stderr, status } = run("npx", ["--offline", "--no", "--", name, "--version"]);
     t.is(status, 0, stderr);
     t.true(stdout.includes(version) && stdout.includes("ocfs2-group"), `${name}: ${stdout}`);
   }
 });
 
-test.serial("the helpers are installed from the package below a directory, and run there in a spoilt environment", (t) => {
-  const root = path.join(scratch, "root");
-  mkdirSync(root);
-  const install = run("npx", ["--offline", "--no", "ocfs2-group", "install-helpers", "--root", root]);
-  t.is(install.status, 0, install.stderr);
-  for (const name of ["mount.ocfs2", "umount.ocfs2"]) {
-    const helper = path.join(root, "sbin", name);
-    const spoilt = {
-      NODE_OPTIONS: "--no-such-option",
-      LD_LIBRARY_PATH: "/nowhere",
-      OPENSSL_CONF: "/nowhere",
-    };
-    const said = run(helper, ["--version"], spoilt, "/");
-    t.is(said.status, 0, said.stderr);
-    t.true(said.stdout.includes(version), said.stdout);
-    // The module beside the bundle is the one in use: nothing leads back to the package.
-    const wrong = run(helper, [], spoilt, "/");
-    t.is(wrong.status, 1, "mount(8)'s status for wrong usage");
-    t.is(wrong.stdout, "");
-    t.is(wrong.stderr.trim().split("\n").length, 1, wrong.stderr);
-  }
-  const linked = run("ldd", [path.join(root, "usr/lib/ocfs2-group/launcher")]);
-  t.regex(linked.stdout + linked.stderr, /statically linked|not a dynamic executable/);
-  t.is(run("npx", ["--offline", "--no", "ocfs2-group", "uninstall-helpers", "--root", root]).status, 0);
-  t.deepEqual(readdirSync(root), []);
-});
+test.serial(
+  "the helpers are installed from the package below a directory, and run there in a spoilt environment",
+  (t) => {
+    const root = path.join(scratch, "root");
+    mkdirSync(root);
+    const install = run("npx", ["--offline", "--no", "--", "ocfs2-group", "install-helpers", "--root", root]);
+    t.is(install.status, 0, install.stderr);
+    for (const name of ["mount.ocfs2", "umount.ocfs2"]) {
+      const helper = path.join(root, "sbin", name);
+      const spoilt = {
+        NODE_OPTIONS: "--no-such-option",
+        LD_LIBRARY_PATH: "/nowhere",
+        OPENSSL_CONF: "/nowhere",
+      };
+      const said = run(helper, ["--version"], spoilt, "/");
+      t.is(said.status, 0, said.stderr);
+      t.true(said.stdout.includes(version), said.stdout);
+      // The module beside the bundle is the one in use: nothing leads back to the package.
+      const wrong = run(helper, [], spoilt, "/");
+      t.is(wrong.status, 1, "mount(8)'s status for wrong usage");
+      t.is(wrong.stdout, "");
+      t.is(wrong.stderr.trim().split("\n").length, 1, wrong.stderr);
+    }
+    const linked = run("ldd", [path.join(root, "usr/lib/ocfs2-group/launcher")]);
+    t.regex(linked.stdout + linked.stderr, /statically linked|not a dynamic executable/);
+    t.is(
+      run("npx", ["--offline", "--no", "--", "ocfs2-group", "uninstall-helpers", "--root", root]).status,
+      0,
+    );
+    t.deepEqual(readdirSync(root), []);
+  },
+);
 
 test.serial("nothing asked for cargo", (t) => {
   t.false(existsSync(cargoCalls), "an installation from the tarballs compiled something");
