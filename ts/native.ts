@@ -134,6 +134,33 @@ function milliseconds(name: string, value: number): number {
   return whole(name, value === Infinity ? 0xffff_ffff : Math.ceil(value));
 }
 
+interface Connected {
+  cancellations: Set<binding.Cancellation>;
+  abort(): void;
+}
+
+const connected = new WeakMap<AbortSignal, Connected>();
+
+/** Cancels on abort, until the function returned is called. One listener per signal: Node warns of more than ten. */
+function connect(signal: AbortSignal, cancellation: binding.Cancellation): () => void {
+  let one = connected.get(signal);
+  if (one === undefined) {
+    const cancellations = new Set<binding.Cancellation>();
+    one = { cancellations, abort: () => cancellations.forEach((each) => each.cancel()) };
+    connected.set(signal, one);
+    signal.addEventListener("abort", one.abort, { once: true });
+  }
+  const { cancellations, abort } = one;
+  cancellations.add(cancellation);
+  return () => {
+    cancellations.delete(cancellation);
+    if (cancellations.size === 0) {
+      connected.delete(signal);
+      signal.removeEventListener("abort", abort);
+    }
+  };
+}
+
 function wrap(module: Module): Native {
   /** Starts a call on its thread and connects the signal; a call given up before is not started. */
   async function run<T>(
@@ -147,14 +174,13 @@ function wrap(module: Module): Native {
       throw withStack(new O2cbError("O2CB_ABORTED", message, { operation, cause: signal.reason }), site);
     }
     const cancellation = signal === undefined ? null : new module.Cancellation();
-    const abort = (): void => cancellation?.cancel();
-    signal?.addEventListener("abort", abort, { once: true });
+    const disconnect = signal && cancellation && connect(signal, cancellation);
     try {
       return await start(cancellation);
     } catch (error) {
       throw error instanceof RangeError ? error : converted(error as NativeError, site, signal);
     } finally {
-      signal?.removeEventListener("abort", abort);
+      disconnect?.();
     }
   }
 
