@@ -56,7 +56,7 @@ async function modules() {
   await prepare("node");
   if (modulesAreCurrent()) return;
   note("installing the development packages (npm ci)");
-  const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+  const args = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
   await must(
     "npm",
     args,
