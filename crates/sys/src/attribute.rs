@@ -66,3 +66,42 @@ pub fn read_attribute(path: &Path, cancel: &Cancel) -> Result<Vec<u8>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scratch;
+    use std::fs::{read_to_string, write as put};
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a plain file stands for the attribute")]
+    fn a_value_is_written_into_what_exists_without_truncating_it() {
+        let scratch = Scratch::new();
+        let path = scratch.path("attribute");
+        let missing = write_attribute(&path, b"1\n", &Cancel::new()).unwrap_err();
+        assert_eq!((missing.errno, path.exists()), (Some(libc::ENOENT), false));
+        put(&path, "abcdef").unwrap();
+        write_attribute(&path, b"xy", &Cancel::new()).unwrap();
+        assert_eq!(read_to_string(&path).unwrap(), "xycdef");
+    }
+
+    #[test]
+    fn what_one_write_cannot_take_is_refused_and_what_the_kernel_refuses_is_reported() {
+        for size in [0, MAX_WRITE + 1] {
+            let error =
+                write_attribute(Path::new("/dev/null"), &vec![b'x'; size], &Cancel::new()).unwrap_err();
+            assert_eq!((error.code, error.syscall), (Code::InternalFailure, None));
+        }
+        write_attribute(Path::new("/dev/null"), &vec![b'x'; MAX_WRITE], &Cancel::new()).unwrap();
+        let full = write_attribute(Path::new("/dev/full"), b"x", &Cancel::new()).unwrap_err();
+        assert_eq!((full.errno, full.syscall), (Some(libc::ENOSPC), Some("write")));
+    }
+
+    #[test]
+    fn what_never_ends_is_not_read_for_ever() {
+        let error = read_attribute(Path::new("/dev/zero"), &Cancel::new()).unwrap_err();
+        assert!(error.detail.contains("65536"), "{error}");
+        assert_eq!(read_attribute(Path::new("/dev/null"), &Cancel::new()).unwrap(), b"");
+        assert_eq!(read_attribute(Path::new("/proc"), &Cancel::new()).unwrap_err().errno, Some(libc::EISDIR));
+    }
+}

@@ -113,7 +113,7 @@ impl Cancel {
     }
 
     /// One signal to the thread, if it runs; whether there may be need of another.
-    fn kick(&self) -> bool {
+    pub(crate) fn kick(&self) -> bool {
         let target = self.0.target.lock().unwrap_or_else(PoisonError::into_inner);
         match *target {
             Target::NotStarted => true,

@@ -56,3 +56,56 @@ fn failed(errno: Errno, attribute: &Path, asked: bool, log: KernelLog) -> Error 
     };
     Error { kernel_messages: log.since(), ..error }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scratch;
+    use std::os::unix::fs::symlink;
+
+    fn region(dev: &str) -> (Scratch, std::path::PathBuf) {
+        let scratch = Scratch::new();
+        symlink(dev, scratch.path("dev")).unwrap();
+        std::fs::File::create(scratch.path("device")).unwrap();
+        let device = scratch.path("device");
+        (scratch, device)
+    }
+
+    #[test]
+    fn the_attribute_gets_the_number_of_a_descriptor_and_the_descriptor_is_closed() {
+        let scratch = Scratch::new();
+        for name in ["dev", "device"] {
+            std::fs::File::create(scratch.path(name)).unwrap();
+        }
+        start(scratch.root(), &scratch.path("device"), &Cancel::new()).unwrap();
+        let number = std::fs::read_to_string(scratch.path("dev")).unwrap();
+        assert!(number.parse::<u32>().unwrap() > 2, "{number}");
+        assert_ne!(std::fs::read_link(format!("/proc/self/fd/{number}")).ok(), Some(scratch.path("device")));
+    }
+
+    #[test]
+    fn an_io_error_is_a_heartbeat_that_failed() {
+        // Nothing is mapped at address 0, so a write there fails with EIO, as an unstable heartbeat does.
+        let (scratch, device) = region("/proc/self/mem");
+        let error = start(scratch.root(), &device, &Cancel::new()).unwrap_err();
+        assert_eq!((error.code, error.errno), (Code::HeartbeatFailed, Some(libc::EIO)));
+        assert_eq!(error.path.as_deref(), scratch.path("dev").to_str());
+    }
+
+    #[test]
+    fn the_same_errno_is_an_abort_where_it_was_asked_for() {
+        let code = |errno, asked| failed(errno, Path::new("dev"), asked, KernelLog::mark()).code;
+        assert_eq!(code(Errno::IO, true), Code::Aborted);
+        assert_eq!(code(Errno::INTR, true), Code::Aborted);
+        assert_eq!(code(Errno::INTR, false), Code::HeartbeatFailed);
+        assert_eq!(code(Errno::INVAL, true), Code::HeartbeatFailed);
+        assert_eq!(code(Errno::NOMEM, false), Code::NoMemory);
+    }
+
+    #[test]
+    fn a_device_that_cannot_be_opened_is_named_and_nothing_is_written() {
+        let (scratch, _) = region("/dev/full");
+        let error = start(scratch.root(), Path::new("/nonexistent/device"), &Cancel::new()).unwrap_err();
+        assert_eq!((error.code, error.path.as_deref()), (Code::BadDevice, Some("/nonexistent/device")));
+    }
+}

@@ -64,3 +64,21 @@ pub fn remove(id: i32) -> Result<(), Errno> {
 fn check(result: i32) -> Result<i32, Errno> {
     if result == -1 { Err(last_errno()) } else { Ok(result) }
 }
+
+#[cfg(test)]
+pub(crate) mod for_tests {
+    //! Sets that only tests make.
+    use super::*;
+
+    /// A set of one under the key, which is the wrong kind.
+    pub(crate) fn squat(key: i32) -> i32 {
+        // SAFETY: no pointers are passed.
+        check(unsafe { libc::semget(key, 1, libc::IPC_CREAT | libc::IPC_EXCL | 0o600) }).unwrap()
+    }
+
+    /// Sets the value of semaphore `index`.
+    pub(crate) fn set(id: i32, index: i32, value: i32) {
+        // SAFETY: SETVAL takes an int as its fourth argument.
+        check(unsafe { libc::semctl(id, index, libc::SETVAL, value) }).unwrap();
+    }
+}

@@ -104,3 +104,93 @@ fn panicked(operation: &'static str) -> Error {
     let what = PANIC.take().unwrap_or_default().replace('\n', " ");
     Error::new(Code::InternalFailure, operation, format!("a fault in this package: {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribute::read_attribute;
+    use crate::testing::Scratch;
+    use rustix::fs::{Mode, OFlags, mkfifoat, open};
+    use std::path::PathBuf;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::Duration;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn result_of<T: Send + 'static>(
+        cancel: &Cancel,
+        work: impl FnOnce(&Cancel) -> Result<T> + Send + 'static,
+    ) -> Receiver<Result<T>> {
+        let (send, receive) = channel();
+        spawn("test-operation", cancel, work, move |result| drop(send.send(result))).unwrap();
+        receive
+    }
+
+    fn fifo(scratch: &Scratch) -> PathBuf {
+        let path = scratch.path("fifo");
+        mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_panic_is_an_error_that_says_where() {
+        let result = result_of::<()>(&Cancel::new(), |_| panic!("on purpose")).recv_timeout(SOON).unwrap();
+        let error = result.unwrap_err();
+        assert_eq!((error.code, error.operation), (Code::InternalFailure, "test-operation"));
+        assert!(error.detail.contains("on purpose") && error.detail.contains("worker.rs"), "{error}");
+    }
+
+    #[test]
+    fn only_the_cancel_signal_and_faults_reach_it() {
+        let status = |_: &Cancel| Ok(std::fs::read_to_string("/proc/thread-self/status").unwrap());
+        let status = result_of(&Cancel::new(), status).recv_timeout(SOON).unwrap().unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap().trim();
+        let mask = u64::from_str_radix(mask, 16).unwrap();
+        let blocked = |signal: i32| mask & (1 << (signal - 1)) != 0;
+        for signal in
+            [libc::SIGCHLD, libc::SIGWINCH, libc::SIGUSR1, libc::SIGTERM, libc::SIGPROF, libc::SIGALRM]
+        {
+            assert!(blocked(signal), "{signal}");
+        }
+        for signal in [cancel::signal(), libc::SIGSEGV, libc::SIGABRT] {
+            assert!(!blocked(signal), "{signal}");
+        }
+        assert!(status.contains("Name:\ttest-operation\n"), "{status}");
+    }
+
+    #[test]
+    fn a_cancellation_interrupts_before_during_and_not_after() {
+        let scratch = Scratch::new();
+        let path = fifo(&scratch);
+        for _ in 0..50 {
+            let cancel = Cancel::new();
+            let receive = result_of(&cancel, {
+                let path = path.clone();
+                move |cancel| read_attribute(&path, cancel)
+            });
+            cancel.cancel();
+            cancel.cancel();
+            assert_eq!(receive.recv_timeout(SOON).unwrap().unwrap_err().code, Code::Aborted);
+        }
+        let cancel = Cancel::new();
+        assert!(result_of(&cancel, |_| Ok(())).recv_timeout(SOON).unwrap().is_ok());
+        cancel.cancel();
+    }
+
+    #[test]
+    fn the_signal_alone_interrupts_nothing() {
+        let scratch = Scratch::new();
+        let path = fifo(&scratch);
+        let cancel = Cancel::new();
+        let receive = result_of(&cancel, {
+            let path = path.clone();
+            move |cancel| read_attribute(&path, cancel)
+        });
+        for _ in 0..200 {
+            assert!(cancel.kick());
+        }
+        assert!(receive.recv_timeout(Duration::from_millis(50)).is_err());
+        drop(open(&path, OFlags::WRONLY, Mode::empty()).unwrap());
+        assert_eq!(receive.recv_timeout(SOON).unwrap().unwrap(), b"");
+    }
+}
