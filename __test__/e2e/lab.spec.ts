@@ -237,10 +237,12 @@ function machinesOf(text: string): number[] {
 
 for (const signal of ["SIGKILL", "SIGTERM"] as const) {
   machines(`no machine survives ${signal} of the process that booted it`, async (t) => {
+    await lab.close(); // the next lab would wait for it
     const program = fileURLToPath(new URL("vm/boot-one.ts", import.meta.url));
     const child = spawn(process.execPath, ["--import", "@oxc-node/core/register", program], {
       stdio: ["ignore", "pipe", "inherit"],
     });
+    t.teardown(() => child.kill("SIGKILL"));
     const [line] = (await once(child.stdout.setEncoding("utf8"), "data")) as [string];
     const directory = line.trim();
     t.is(machinesOf(directory).length, 1, directory);

@@ -62,7 +62,11 @@ class Follower {
   /** Everything new, by complete lines; with `last` also an incomplete one. */
   read(line: (line: string) => void, last: boolean): void {
     const buffer = Buffer.alloc(65536);
-    this.#file ??= openSync(this.#path, "r");
+    try {
+      this.#file ??= openSync(this.#path, "r");
+    } catch {
+      return; // never started, or the lab is closed and its directory gone
+    }
     for (;;) {
       const count = readSync(this.#file, buffer, 0, buffer.length, null);
       if (count === 0) break;

@@ -5,6 +5,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import type { Socket } from "node:net";
 import { dirname } from "node:path";
 import { LabError } from "./errors.ts";
 
@@ -35,9 +36,13 @@ export async function takeLock(path: string, onWait: (holder: string) => void = 
   } finally {
     clearTimeout(waiting);
   }
+  // a program that forgets to release it should still end when it has nothing else to do
+  const handles = [child, child.stdin as Socket, child.stdout as Socket];
+  for (const handle of handles) handle.unref();
   writeFileSync(path, `process ${process.pid} (${process.argv.slice(1, 3).join(" ")})\n`);
   return {
     async release() {
+      for (const handle of handles) handle.ref();
       child.stdin.end();
       await ended;
     },

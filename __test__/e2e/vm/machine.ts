@@ -110,11 +110,14 @@ export class Machine {
     return this.#read(`console.${this.number}`);
   }
 
-  /** The end of the console and, where QEMU said something, its words. */
+  /** The end of the console, from a panic on where there is one, and QEMU's words where it said something. */
   report(): string {
     const said = this.#read(`qemu.${this.number}`);
     const qemu = said.trim() === "" ? "" : `\nQEMU of node ${this.number} said:\n${tail(said, 10)}`;
-    return `Console of node ${this.number} (its end):\n${tail(this.console)}${qemu}`;
+    const text = this.console;
+    const panic = text.lastIndexOf("Kernel panic - not syncing");
+    const end = panic < 0 ? tail(text) : tail(text.slice(text.lastIndexOf("\n", panic) + 1), 60);
+    return `Console of node ${this.number} (its end):\n${end}${qemu}`;
   }
 
   #read(name: string): string {
