@@ -1,0 +1,151 @@
+// How the fake kernel says no, and how that reaches a caller of `Native`: as an O2cbError of the shape that the real native
+// module gives it.
+//
+// Facts relied on: the code follows from the errno (crates/error, Code::from_errno) unless the operation knows better; those
+// exceptions are the ones of crates/sys (volume, claim, heartbeat, region_lock, mount, lock_file).
+import { constants } from "node:os";
+import { errorCodes, type ErrorCode } from "../../../ts/error-codes.ts";
+import { O2cbError } from "../../../ts/errors.ts";
+
+const numbers = new Map<string, number>([
+  ...Object.entries(constants.errno),
+  // Node's table lacks these; ERESTARTSYS is the restart code that leaks from the lock manager (kernel-abi 7.2).
+  ["ENOTBLK", 15],
+  ["EBADR", 53],
+  ["ERESTARTSYS", 512],
+]);
+
+/** The positive number of an errno. */
+export function errnoNumber(name: string): number {
+  const number = numbers.get(name);
+  if (number === undefined) throw new TypeError(`'${name}' is no errno`);
+  return number;
+}
+
+export interface RefusalFields {
+  syscall?: string | undefined;
+  path?: string | undefined;
+  /** where the native module knows a better code than the errno's */
+  code?: ErrorCode | undefined;
+  detail?: string | undefined;
+  kernelMessages?: readonly string[] | undefined;
+  holder?: number | undefined;
+}
+
+/** A failed system call inside the fake kernel. Only FakeProcess turns it into what callers see. */
+export class Refusal extends Error {
+  readonly errno: string | null;
+  readonly fields: RefusalFields;
+
+  constructor(errno: string | null, fields: RefusalFields = {}) {
+    super(`${errno ?? fields.code ?? "refused"} ${fields.detail ?? fields.path ?? ""}`);
+    this.errno = errno;
+    this.fields = fields;
+  }
+}
+
+export function refuse(errno: string, fields: RefusalFields = {}): never {
+  errnoNumber(errno);
+  throw new Refusal(errno, fields);
+}
+
+/** A failure that is no system call's: bad bytes, bad input. */
+export function refuseWithCode(code: ErrorCode, detail: string, fields: RefusalFields = {}): never {
+  throw new Refusal(null, { ...fields, code, detail });
+}
+
+export interface CallKind {
+  /** as the Rust core names it */
+  operation: string;
+  /** the system call an injected failure is blamed on */
+  syscall: string;
+  /** what an errno means here; null: as everywhere */
+  recode?: (errno: string) => ErrorCode | null;
+}
+
+const openFailed = (errno: string): ErrorCode | null => {
+  const code = codeFromErrno(errno);
+  return code === "O2CB_SERVICE_UNAVAILABLE" || code === "O2CB_INTERNAL_FAILURE" || code === "O2CB_IO" ? "O2CB_BAD_DEVICE" : null;
+};
+const among = (code: ErrorCode, ...errnos: string[]) => (errno: string): ErrorCode | null => (errnos.includes(errno) ? code : null);
+const butForTheCaller = (code: ErrorCode) => (errno: string): ErrorCode | null => (errno === "EPERM" || errno === "ENOMEM" ? null : code);
+
+export const callKinds = {
+  readVolume: { operation: "read-volume", syscall: "open", recode: openFailed },
+  readHeartbeatSlots: { operation: "read-heartbeat-slots", syscall: "pread" },
+  claimDevice: { operation: "claim-device", syscall: "open", recode: openFailed },
+  inspectPath: { operation: "inspect-path", syscall: "realpath" },
+  readAttribute: { operation: "read-attribute", syscall: "read" },
+  writeAttribute: { operation: "write-attribute", syscall: "write" },
+  listDirectories: { operation: "list-directories", syscall: "getdents" },
+  makeDirectory: { operation: "make-directory", syscall: "mkdir" },
+  removeDirectory: { operation: "remove-directory", syscall: "rmdir" },
+  readLink: { operation: "read-link", syscall: "readlink" },
+  startHeartbeat: { operation: "start-heartbeat", syscall: "write", recode: among("O2CB_HEARTBEAT_FAILED", "EIO", "EINTR", "EINVAL") },
+  lockRegion: { operation: "lock-region", syscall: "semtimedop", recode: (errno) => ({ EINVAL: "O2CB_BAD_SEM", EIDRM: "O2CB_NO_SEM", EAGAIN: "O2CB_TIMEOUT" } as const)[errno] ?? null },
+  regionSemaphores: { operation: "query-region", syscall: "semctl" },
+  mount: { operation: "mount", syscall: "mount", recode: butForTheCaller("O2CB_MOUNT_FAILED") },
+  unmount: { operation: "unmount", syscall: "umount2", recode: (errno) => (errno === "EINVAL" ? "O2CB_NOT_MOUNTED" : butForTheCaller("O2CB_UNMOUNT_FAILED")(errno)) },
+  mounts: { operation: "read-mounts", syscall: "open" },
+  setIoPriority: { operation: "set-io-priority", syscall: "ioprio_set" },
+  runProgram: { operation: "run-program", syscall: "posix_spawn" },
+  lockFile: { operation: "lock-file", syscall: "open", recode: among("O2CB_TIMEOUT", "EAGAIN") },
+  connectAbstract: { operation: "connect-abstract", syscall: "connect" },
+  "RegionLock.references": { operation: "count-references", syscall: "semctl", recode: among("O2CB_NO_SEM", "EINVAL", "EIDRM") },
+  "RegionLock.take": { operation: "take-reference", syscall: "semtimedop", recode: among("O2CB_NO_SEM", "EINVAL", "EIDRM") },
+  "RegionLock.drop": { operation: "drop-reference", syscall: "semtimedop", recode: among("O2CB_NO_SEM", "EINVAL", "EIDRM") },
+  "RegionLock.handOver": { operation: "hand-over-reference", syscall: "semtimedop", recode: among("O2CB_NO_SEM", "EINVAL", "EIDRM") },
+  "RegionLock.destroy": { operation: "destroy-semaphores", syscall: "semctl" },
+  "RegionLock.release": { operation: "release-region", syscall: "semtimedop" },
+  "Held.release": { operation: "release", syscall: "close" },
+} as const satisfies Record<string, CallKind>;
+
+export type CallName = keyof typeof callKinds;
+
+/** Code::from_errno of crates/error/src/table.rs. */
+export function codeFromErrno(errno: string): ErrorCode {
+  switch (errno) {
+    case "EPERM":
+    case "EACCES":
+    case "EROFS":
+      return "O2CB_PERMISSION_DENIED";
+    case "ENOENT":
+    case "ENOTDIR":
+    case "EISDIR":
+      return "O2CB_SERVICE_UNAVAILABLE";
+    case "EIO":
+      return "O2CB_IO";
+    case "ENOMEM":
+      return "O2CB_NO_MEMORY";
+    case "EINTR":
+      return "O2CB_ABORTED";
+    case "ETIMEDOUT":
+      return "O2CB_TIMEOUT";
+    default:
+      return "O2CB_INTERNAL_FAILURE";
+  }
+}
+
+/** What a caller of the native module gets for a refusal. */
+export function errorFor(name: CallName, path: string | undefined, { errno, fields }: Refusal): O2cbError {
+  const kind: CallKind = callKinds[name];
+  const code = fields.code ?? (errno === null ? "O2CB_INTERNAL_FAILURE" : (kind.recode?.(errno) ?? codeFromErrno(errno)));
+  const number = errno === null ? undefined : errnoNumber(errno);
+  const syscall = errno === null ? undefined : (fields.syscall ?? kind.syscall);
+  const where = fields.path ?? path;
+  const tail = number === undefined ? "" : ` (${syscall}: errno ${number})`;
+  const message = `${kind.operation}${where === undefined ? "" : ` '${where}'`}: ${fields.detail ?? errorCodes[code].sentence}${tail}`;
+  return new O2cbError(code, message, {
+    operation: kind.operation,
+    errno: number === undefined ? undefined : -number,
+    syscall,
+    path: where,
+    kernelMessages: fields.kernelMessages,
+    holder: fields.holder,
+  });
+}
+
+/** The call was given up before or while it ran; nothing has happened. */
+export function abortedCall(syscall?: string): Refusal {
+  return new Refusal("EINTR", { code: "O2CB_ABORTED", syscall });
+}

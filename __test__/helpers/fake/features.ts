@@ -1,0 +1,43 @@
+// What the kernel of a fake machine can do; eras differ (kernel-abi 8).
+
+export interface KernelFeatures {
+  /** /sys/fs/ocfs2: since 2.6.26 */
+  stackGlue: boolean;
+  /** `heartbeat/mode`, global heartbeat, fence_method: since 2.6.37 */
+  heartbeatMode: boolean;
+  /** `pid` of a region */
+  pid: boolean;
+  /** a domain keeps its region from being removed */
+  pinning: boolean;
+  debugfs: boolean;
+  /** /sys/fs/ocfs2/<disk>: since 4.7 */
+  deviceSysfs: boolean;
+  /** the mount calls of 5.2 */
+  fsopen: boolean;
+  /** `context`: options are judged one by one, with messages (seen on 7.2); `legacy`: together, at the end */
+  optionParser: "legacy" | "context";
+}
+
+/** A kernel of today, 6.1 and later. */
+export const modernKernel: KernelFeatures = {
+  stackGlue: true,
+  heartbeatMode: true,
+  pid: true,
+  pinning: true,
+  debugfs: true,
+  deviceSysfs: true,
+  fsopen: true,
+  optionParser: "legacy",
+};
+
+/** The drivers that came with tools 1.2 (group-api 1.6, commands 5): one stack, local heartbeat, no pins. */
+export const oldDriver: KernelFeatures = {
+  stackGlue: false,
+  heartbeatMode: false,
+  pid: false,
+  pinning: false,
+  debugfs: false,
+  deviceSysfs: false,
+  fsopen: false,
+  optionParser: "legacy",
+};

@@ -1,0 +1,402 @@
+// The fake machine: one node's kernel with its state, shared by every fake process on it. It holds no expectations; tests
+// look at what is left. What a process can do to it is in native.ts, what the C tools do in c-tools.ts.
+//
+// Facts relied on: stated in the files that it is made of: configfs, region, ocfs2, semaphores, vfs, machine-tree.
+import type { DeviceNumber } from "../../../ts/native-types.ts";
+import { CTools } from "./c-tools.ts";
+import { FakeClock } from "./clock.ts";
+import type { Cluster, ConfigfsHost } from "./configfs.ts";
+import { deferred } from "./deferred.ts";
+import { BlockDevice, type DiskSettings } from "./device.ts";
+import { refuse, Refusal } from "./errors.ts";
+import { modernKernel, type KernelFeatures } from "./features.ts";
+import { FileLocks } from "./file-lock.ts";
+import { differences, inventory } from "./leftovers.ts";
+import { configfs, CONFIGFS_MAGIC, debugfs, fileSystem, INITIAL_IPC, procfs, sysfs } from "./machine-tree.ts";
+import { FakeNative } from "./native.ts";
+import type { Ocfs2Host, Superblock } from "./ocfs2.ts";
+import type { Region } from "./region.ts";
+import { SemaphoreTable, type SemaphoreSet } from "./semaphores.ts";
+import { Task } from "./task.ts";
+import { link, PlainDirectory } from "./tree.ts";
+import { MountNamespace, type Mount } from "./vfs.ts";
+
+const REVISION_PATHS = ["/sys/fs/o2cb/interface_revision", "/sys/o2cb/interface_revision", "/proc/fs/ocfs2_nodemanager/interface_revision"] as const;
+
+/** What modprobe loads with each module. */
+const MODULES: Record<string, readonly string[]> = {
+  ocfs2: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2"],
+  ocfs2_stack_o2cb: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2_dlm", "ocfs2_stack_o2cb"],
+  ocfs2_stack_user: ["ocfs2_stackglue", "ocfs2_stack_user"],
+  ocfs2_dlmfs: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2_dlm", "ocfs2_dlmfs"],
+  ocfs2_nodemanager: ["configfs", "ocfs2_nodemanager"],
+  configfs: ["configfs"],
+};
+
+export interface KernelSettings {
+  features?: Partial<KernelFeatures>;
+  /** where configfs is mounted; null: nowhere */
+  configfs?: "/sys/kernel/config" | "/config" | null;
+  /** which of the three paths the kernel has */
+  revisionPath?: (typeof REVISION_PATHS)[number];
+  /** content of the revision file; default "5\n" */
+  revision?: string;
+  /** modules on the disk of the machine; default all */
+  availableModules?: readonly string[];
+  clock?: FakeClock;
+}
+
+/** A program of the fake machine; its exit status. */
+export type Program = (args: readonly string[], task: Task) => number | Promise<number>;
+
+/** Control over something that the kernel would do by itself. */
+export interface Hold {
+  /** resolves when the kernel has come to it */
+  readonly reached: Promise<void>;
+  finish(): void;
+  /** ends it with a failure instead */
+  fail(errno: string): void;
+}
+
+interface Gate extends Hold {
+  readonly arrive: () => void;
+  readonly opened: Promise<void>;
+}
+
+function gate(): Gate {
+  const reached = deferred<void>();
+  const opened = deferred<void>();
+  // A failure that nobody waits for yet is no failure of the test.
+  opened.promise.catch(() => undefined);
+  return {
+    reached: reached.promise,
+    arrive: () => reached.resolve(),
+    opened: opened.promise,
+    finish: () => opened.resolve(),
+    fail: (errno) => opened.reject(new Refusal(errno)),
+  };
+}
+
+export class FakeKernel implements ConfigfsHost, Ocfs2Host {
+  readonly features: KernelFeatures;
+  readonly clock: FakeClock;
+  readonly revisionPath: string;
+  revision: string;
+  readonly modules = new Set<string>();
+  readonly availableModules: ReadonlySet<string>;
+  readonly clusters = new Map<string, Cluster>();
+  readonly heartbeat: { mode: "local" | "global"; deadThreshold: number } = { mode: "local", deadThreshold: 31 };
+  readonly disks = new Set<BlockDevice>();
+  readonly mapperNames = new Map<string, string>();
+  readonly superblocks = new Set<Superblock>();
+  readonly fileLocks = new FileLocks();
+  readonly programs = new Map<string, Program>();
+  /** abstract socket names that answer, with the descriptor a connection gets */
+  readonly abstractSockets = new Map<string, () => number>();
+  /** I/O priorities that were set */
+  readonly ioPriorities = new Map<number, { ioClass: number; level: number }>();
+  /** what the kernel ran at the ends of superblocks */
+  readonly callOuts: { program: string; args: readonly string[]; status: number | "missing" }[] = [];
+  /** what must never happen and did; empty in every good test */
+  readonly disasters: string[] = [];
+  stackLabel = "o2cb";
+  /** overrides what the stack file reads, for files that make no sense */
+  stackFile: string | null = null;
+  hbCtlPath = "/sbin/ocfs2_hb_ctl";
+  /** takes the place of the program that hb_ctl_path names, whether it exists or not */
+  callOutHook: ((program: string, args: readonly string[]) => number | Promise<number>) | null = null;
+  readonly root = new PlainDirectory();
+  readonly namespace: MountNamespace;
+  readonly namespaces = new Map<string, MountNamespace>();
+  readonly cTool: CTools;
+  /** between a call and its effect; tests of interleavings replace it */
+  turn: () => Promise<void> = () => Promise.resolve();
+  readonly #ipc = new Map<number, SemaphoreTable>();
+  readonly #tasks = new Map<number, Task>();
+  readonly #init: Task;
+  readonly #heartbeatGates: Gate[] = [];
+  readonly #dismountGates: Gate[] = [];
+  readonly #mountGates: Gate[] = [];
+  #lastPid = 1;
+  #lastMount = 20;
+  #clean: string[] = [];
+
+  constructor(settings: KernelSettings = {}) {
+    this.features = { ...modernKernel, ...settings.features };
+    this.clock = settings.clock ?? new FakeClock();
+    this.revisionPath = settings.revisionPath ?? REVISION_PATHS[0];
+    this.revision = settings.revision ?? "5\n";
+    this.availableModules = new Set(settings.availableModules ?? Object.keys(MODULES));
+    this.namespace = new MountNamespace("host", () => (this.#lastMount += 1));
+    this.#init = new Task(1, "init", INITIAL_IPC, this.namespace);
+    this.#tasks.set(1, this.#init);
+    this.cTool = new CTools(this);
+    this.#mountTrees(settings.configfs === undefined ? "/sys/kernel/config" : settings.configfs);
+    this.installProgram("/sbin/modprobe", (args) => (args.filter((arg) => !arg.startsWith("-")).every((name) => this.loadModule(name)) ? 0 : 1));
+    for (const path of ["/bin/true", "/usr/bin/true"]) this.installProgram(path, () => 0);
+    for (const path of ["/bin/false", "/usr/bin/false"]) this.installProgram(path, () => 1);
+    this.markClean();
+  }
+
+  #mountTrees(configfsAt: string | null): void {
+    for (const path of ["sys", "proc", "dev", "run", "etc", "sbin", "config"]) this.root.directory(path);
+    const mount = (target: string, type: string, magic: number, minor: number, tree: PlainDirectory | ReturnType<typeof sysfs>): Mount =>
+      this.namespace.attach(target === "/" ? null : this.namespace.walk(target, this.#init), {
+        fileSystem: fileSystem(type, magic, minor, tree),
+        source: type,
+        options: "rw,relatime",
+        root: "/",
+        rootNode: tree,
+      });
+    mount("/", "ext4", 0xef53, 1, this.root);
+    mount("/proc", "proc", 0x9fa0, 20, procfs(this));
+    mount("/sys", "sysfs", 0x6265_6572, 21, sysfs(this));
+    if (this.features.debugfs) mount("/sys/kernel/debug", "debugfs", 0x6462_6720, 22, debugfs(this));
+    if (configfsAt !== null) mount(configfsAt, "configfs", CONFIGFS_MAGIC, 23, configfs(this));
+  }
+
+  // -- processes
+
+  /** A new process; it is the `Native` that code under test gets. */
+  process(settings: { ipc?: number; namespace?: MountNamespace; name?: string } = {}): FakeNative {
+    return new FakeNative(this, this.task(settings));
+  }
+
+  /** @internal a process without a face: a C tool, the kernel's helper */
+  task(settings: { ipc?: number; namespace?: MountNamespace; name?: string } = {}): Task {
+    const task = new Task(this.newPid(), settings.name ?? "node", settings.ipc ?? INITIAL_IPC, settings.namespace ?? this.namespace);
+    this.#tasks.set(task.pid, task);
+    task.atExit("files", () => this.#tasks.delete(task.pid));
+    return task;
+  }
+
+  tasks(): Task[] {
+    return [...this.#tasks.values()];
+  }
+
+  get init(): Task {
+    return this.#init;
+  }
+
+  newPid(): number {
+    return (this.#lastPid += 1) + 1000;
+  }
+
+  semaphores(ipc: number = INITIAL_IPC): SemaphoreTable {
+    let table = this.#ipc.get(ipc);
+    if (table === undefined) this.#ipc.set(ipc, (table = new SemaphoreTable()));
+    return table;
+  }
+
+  /** Every set with where it is: empty for the initial IPC namespace. */
+  semaphoreSets(): [string, SemaphoreSet][] {
+    return [...this.#ipc].flatMap(([ipc, table]) => table.all().map((set): [string, SemaphoreSet] => [ipc === INITIAL_IPC ? "" : ` in IPC namespace ${ipc}`, set]));
+  }
+
+  /** A mount namespace as unshare makes it, reachable under this path (such as `/run/netns/x`). */
+  addNamespace(path: string): MountNamespace {
+    const copy = this.namespace.copy(path);
+    this.namespaces.set(path, copy);
+    this.root.put(path, { kind: "file" });
+    return copy;
+  }
+
+  /** The last process of a namespace has ended: its mounts go. */
+  async endNamespace(path: string): Promise<void> {
+    const namespace = this.namespaces.get(path);
+    if (namespace === undefined) throw new TypeError(`no namespace at '${path}'`);
+    this.namespaces.delete(path);
+    await namespace.detach(namespace.mounts);
+  }
+
+  // -- modules and programs
+
+  hasModule(name: string): boolean {
+    return this.modules.has(name) && (name !== "ocfs2_stackglue" || this.features.stackGlue);
+  }
+
+  /** modprobe: false where the module is not on the machine. */
+  loadModule(name: string): boolean {
+    if (!this.availableModules.has(name)) return false;
+    for (const module of MODULES[name] ?? [name]) {
+      // Drivers of the 1.2 era have neither stack modules nor the glue (commands 5).
+      if (this.features.stackGlue || !/stack/.test(module)) this.modules.add(module);
+    }
+    return this.features.stackGlue || !/stack/.test(name);
+  }
+
+  installProgram(path: string, program: Program): void {
+    this.programs.set(path, program);
+    this.root.put(path, { kind: "file" });
+  }
+
+  // -- files, disks
+
+  addDirectory(path: string): void {
+    this.root.directory(path);
+  }
+
+  addFile(path: string, text = ""): void {
+    this.root.put(path, { kind: "file", read: () => text, write: () => undefined });
+  }
+
+  /** A block device: `/dev/<name>`, `/dev/block/<number>`, and whatever other paths are given. */
+  addDisk(settings: DiskSettings, ...paths: string[]): BlockDevice {
+    const disk = new BlockDevice(settings);
+    if (disk.isImage) throw new TypeError("an image is no disk: use addImage");
+    this.disks.add(disk);
+    const at = `/dev/${disk.name.replaceAll("!", "/")}`;
+    this.root.put(at, { kind: "block", device: disk });
+    this.root.put(`/dev/block/${disk.number.major}:${disk.number.minor}`, link(at));
+    for (const path of paths) this.root.put(path, link(at));
+    for (const path of paths) if (path.startsWith("/dev/mapper/")) this.mapperNames.set(disk.name, path.slice("/dev/mapper/".length));
+    return disk;
+  }
+
+  /** The device is gone (unplugged); mounts of it stay. */
+  removeDisk(disk: BlockDevice): void {
+    this.disks.delete(disk);
+    disk.broken = true;
+    this.root.directory("dev").entries.delete(disk.name);
+    this.root.directory("dev/block").entries.delete(`${disk.number.major}:${disk.number.minor}`);
+  }
+
+  addImage(path: string, settings: Omit<DiskSettings, "name" | "number" | "image">): BlockDevice {
+    const disk = new BlockDevice({ ...settings, name: path, number: { major: 0, minor: 0 }, image: true });
+    this.root.put(path, { kind: "file", image: disk });
+    return disk;
+  }
+
+  disk(number: DeviceNumber): BlockDevice | undefined {
+    return [...this.disks].find((disk) => disk.number.major === number.major && disk.number.minor === number.minor);
+  }
+
+  // -- cluster
+
+  regions(): Region[] {
+    return [...this.clusters.values()].flatMap((cluster) => Array.from(cluster.regions.values()));
+  }
+
+  /** The region whose directory this is; undefined where it is none. */
+  regionAt(path: string, task: Task): Region | undefined {
+    const { mount, inner } = task.namespace.walk(path, task);
+    const [, cluster = "", name = ""] = /^\/cluster\/([^/]+)\/heartbeat\/([^/]+)$/.exec(inner) ?? [];
+    return mount.fileSystem.type === "configfs" ? this.clusters.get(cluster)?.regions.get(name) : undefined;
+  }
+
+  region(uuid: string): Region | undefined {
+    return this.regions().find((region) => region.name === uuid);
+  }
+
+  hasLocalNode(): boolean {
+    return [...this.clusters.values()].some((cluster) => cluster.localNode !== null);
+  }
+
+  localNodeNumber(): number | null {
+    return [...this.clusters.values()][0]?.localNode?.number ?? null;
+  }
+
+  isLive(): boolean {
+    return this.regions().some((region) => region.live);
+  }
+
+  isMounted(uuid: string): boolean {
+    return [...this.superblocks].some((superblock) => superblock.clustered && superblock.volume.uuid === uuid);
+  }
+
+  stackInUse(): boolean {
+    return [...this.superblocks].some((superblock) => superblock.clustered);
+  }
+
+  disaster(what: string): void {
+    this.disasters.push(what);
+  }
+
+  // -- what takes time, and can be held
+
+  /** The next start of a heartbeat waits for the test. */
+  holdHeartbeat(): Hold {
+    return hold(this.#heartbeatGates);
+  }
+
+  /** The next dismount of a superblock waits: it is gone from sysfs, its domain and its claim are not. */
+  holdDismount(): Hold {
+    return hold(this.#dismountGates);
+  }
+
+  /** The next mount call waits in the kernel, before it does anything; interruptible unless a test says `uninterruptible`. */
+  holdMount(): Hold {
+    return hold(this.#mountGates);
+  }
+
+  async steady(_region: Region, milliseconds: number, interrupt: AbortSignal): Promise<void> {
+    const held = this.#heartbeatGates.shift();
+    held?.arrive();
+    // A whole turn of the event loop: a start is never over at once.
+    await orInterrupted(held?.opened ?? new Promise((resolve) => setImmediate(resolve)), interrupt);
+    this.clock.advance(milliseconds);
+  }
+
+  async dismount(): Promise<void> {
+    const held = this.#dismountGates.shift();
+    held?.arrive();
+    await held?.opened;
+  }
+
+  /** @internal by the mount calls */
+  async passMountGate(interrupt: AbortSignal): Promise<void> {
+    const held = this.#mountGates.shift();
+    if (held === undefined) return;
+    held.arrive();
+    await orInterrupted(held.opened, interrupt);
+  }
+
+  // -- the helper of hb_ctl_path
+
+  async callOut(uuid: string): Promise<void> {
+    const program = this.hbCtlPath;
+    if (program === "") return;
+    const args = ["-K", "-u", uuid];
+    const run = this.callOutHook === null || /^(\/usr)?\/bin\/(true|false)$/.test(program) ? this.programs.get(program) : (own: readonly string[]) => this.callOutHook?.(program, own) ?? 0;
+    if (run === undefined) {
+      this.callOuts.push({ program, args, status: "missing" });
+      return;
+    }
+    const task = this.task({ name: program });
+    try {
+      this.callOuts.push({ program, args, status: await run(args, task) });
+    } finally {
+      task.end();
+    }
+  }
+
+  // -- judgement
+
+  /** What is there now is meant to be there: `leftovers` tells only what differs from it. */
+  markClean(): void {
+    this.#clean = inventory(this);
+  }
+
+  /** What is there and was not, and what is gone, one phrase each; empty when clean. */
+  leftovers(): string[] {
+    return [...differences(this.#clean, inventory(this)), ...this.disasters.map((what) => `disaster: ${what}`)];
+  }
+}
+
+function hold(gates: Gate[]): Hold {
+  const one = gate();
+  gates.push(one);
+  return one;
+}
+
+async function orInterrupted(work: Promise<void>, interrupt: AbortSignal): Promise<void> {
+  if (interrupt.aborted) refuse("EINTR");
+  const interrupted = deferred<void>();
+  const onAbort = (): void => interrupted.reject(new Refusal("EINTR"));
+  interrupt.addEventListener("abort", onAbort, { once: true });
+  try {
+    await Promise.race([work, interrupted.promise]);
+  } finally {
+    interrupt.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,38 @@
+// What there is on a fake machine, as sentences that can be compared.
+import type { FakeKernel } from "./kernel.ts";
+
+/** Regions, semaphore sets, mounts, superblocks, claims and locks, one phrase each. */
+export function inventory(kernel: FakeKernel): string[] {
+  const found: string[] = [];
+  for (const region of kernel.regions()) {
+    const state = region.device === null ? "half made" : region.live ? `beats on ${region.device.name}` : `starting on ${region.device.name}`;
+    found.push(`region ${region.name} (${state}${region.pins.size > 0 ? ", pinned" : ""})`);
+  }
+  for (const [namespace, set] of kernel.semaphoreSets()) {
+    const holder = set.values[0] === 0 ? "" : `, mutex held by ${set.lastPid(0)}`;
+    found.push(`semaphore set of ${set.label} (references ${set.values[1] ?? "none"}${holder})${namespace}`);
+  }
+  for (const namespace of [kernel.namespace, ...kernel.namespaces.values()]) {
+    for (const mount of namespace.mounts) {
+      if (mount.fileSystem.type === "ocfs2") found.push(`mount of ${mount.source} on ${mount.target}${namespace === kernel.namespace ? "" : ` in ${namespace.name}`}`);
+    }
+  }
+  for (const superblock of kernel.superblocks) found.push(`superblock of ${superblock.device.name} (${superblock.dying ? "dying" : `${superblock.users} users`})`);
+  for (const disk of kernel.disks) {
+    if (disk.claim !== null && !kernel.superblocks.has(disk.claim as never)) found.push(`claim of ${disk.name} by ${disk.claim.by}`);
+  }
+  for (const lock of kernel.fileLocks.held()) found.push(`lock of ${lock.path} by process ${lock.pid}`);
+  return found;
+}
+
+/** As multisets: what came, and what went. */
+export function differences(before: readonly string[], after: readonly string[]): string[] {
+  const gone = [...before];
+  const come: string[] = [];
+  for (const one of after) {
+    const at = gone.indexOf(one);
+    if (at < 0) come.push(one);
+    else gone.splice(at, 1);
+  }
+  return [...come, ...gone.map((one) => `gone: ${one}`)];
+}

@@ -1,0 +1,219 @@
+// OCFS2 superblocks: when the kernel makes one, shares one, and lets it go.
+//
+// Facts relied on: kernel-abi 7 (linux: fs/ocfs2/super.c, stack_o2cb.c), 1.7 (pins), 4 (hb_ctl_path); commands facts 1-5. A second
+// mount shares the superblock and is not looked at; liveness in any region is enough; the call-out runs once per
+// superblock, after the domain is left and before the device is free. The cluster's name is never compared.
+//
+// Not modelled: journals, slots, the DLM, other nodes.
+import type { DeviceNumber } from "../../../ts/native-types.ts";
+import type { BlockDevice, VolumeContent } from "./device.ts";
+import { refuse } from "./errors.ts";
+import type { KernelFeatures } from "./features.ts";
+import type { Region } from "./region.ts";
+import { PlainDirectory } from "./tree.ts";
+import type { FileSystem } from "./vfs.ts";
+
+export const OCFS2_MAGIC = 0x7461_636f;
+export const MS_RDONLY = 1;
+/** Above this many regions the kernel pins none in global mode (kernel-abi 1.7). */
+const PIN_CUT_OFF = 3;
+
+const INCOMPAT_HEARTBEAT_DEVICE = 0x2;
+const INCOMPAT_LOCAL_MOUNT = 0x8;
+const INCOMPAT_USERSPACE_STACK = 0x80;
+const INCOMPAT_CLUSTER_INFO = 0x4000;
+
+const WORDS = ["intr", "nointr", "localflocks", "user_xattr", "nouser_xattr", "inode64", "acl", "noacl", "usrquota", "grpquota", "journal_async_commit"];
+const NUMBERS = ["barrier", "atime_quantum", "preferred_slot", "commit", "localalloc", "resv_level", "dir_resv_level"];
+const CHOICES: Record<string, readonly string[]> = {
+  heartbeat: ["local", "global", "none"],
+  errors: ["panic", "remount-ro", "continue"],
+  data: ["ordered", "writeback"],
+  coherency: ["full", "buffered"],
+};
+
+export interface Ocfs2Host {
+  readonly features: KernelFeatures;
+  /** `o2cb` where the kernel knows no other */
+  readonly stackLabel: string;
+  readonly heartbeat: { readonly mode: "local" | "global" };
+  readonly superblocks: Set<Superblock>;
+  readonly disks: ReadonlySet<BlockDevice>;
+  hasLocalNode(): boolean;
+  regions(): Region[];
+  /** runs the helper of hb_ctl_path */
+  callOut(uuid: string): Promise<void>;
+  /** settles when a dismount may go on; a test may hold it */
+  dismount(superblock: Superblock): Promise<void>;
+}
+
+const contents = new WeakMap<BlockDevice, PlainDirectory>();
+
+function filesOf(device: BlockDevice): PlainDirectory {
+  let files = contents.get(device);
+  if (files === undefined) contents.set(device, (files = new PlainDirectory()));
+  return files;
+}
+
+export class Superblock implements FileSystem {
+  readonly type = "ocfs2";
+  readonly magic = OCFS2_MAGIC;
+  readonly by: string;
+  readonly device: BlockDevice;
+  readonly volume: VolumeContent;
+  readonly root: PlainDirectory;
+  readonly number: DeviceNumber;
+  /** uses the cluster: a domain, a pin, a call-out at the end */
+  readonly clustered: boolean;
+  options: readonly string[];
+  readOnly: boolean;
+  /** on its way out: gone from sysfs, the device still claimed */
+  dying = false;
+  /** resolves when the device is free */
+  end: Promise<void> | null = null;
+  /** mounts, attached or detached with open files */
+  users = 0;
+  readonly #host: Ocfs2Host;
+
+  constructor(host: Ocfs2Host, device: BlockDevice, volume: VolumeContent, options: readonly string[], readOnly: boolean) {
+    this.#host = host;
+    this.device = device;
+    this.volume = volume;
+    this.root = filesOf(device);
+    this.number = device.number;
+    this.options = options;
+    this.readOnly = readOnly;
+    this.clustered = !options.includes("heartbeat=none");
+    this.by = `superblock of ${device.name}`;
+  }
+
+  get superOptions(): string {
+    const stamped = (this.volume.featureIncompat & INCOMPAT_CLUSTER_INFO) !== 0;
+    return [
+      this.readOnly ? "ro" : "rw",
+      ...(this.clustered ? ["_netdev"] : []),
+      ...this.options.filter((option) => option !== "intr"),
+      ...(stamped && this.clustered ? ["cluster_stack=o2cb"] : []),
+      "coherency=full",
+    ].join(",");
+  }
+
+  hold(): void {
+    this.users += 1;
+  }
+
+  async release(): Promise<void> {
+    this.users -= 1;
+    if (this.users > 0) return;
+    this.dying = true;
+    this.end = this.#dismount();
+    await this.end;
+  }
+
+  async #dismount(): Promise<void> {
+    await this.#host.dismount(this);
+    if (this.clustered) {
+      for (const region of this.#host.regions()) region.pins.delete(this.volume.uuid);
+      this.#host.superblocks.delete(this);
+      await this.#host.callOut(this.volume.uuid);
+    }
+    this.#host.superblocks.delete(this);
+    this.device.claim = null;
+  }
+}
+
+/** A superblock for the device: the one that is there, or a new one by the kernel's rules. */
+export async function getSuperblock(host: Ocfs2Host, device: BlockDevice, flags: number, options: readonly string[]): Promise<Superblock> {
+  const readOnly = (flags & MS_RDONLY) !== 0;
+  const current = (): Superblock | undefined => (device.claim instanceof Superblock ? device.claim : undefined);
+  // A mount waits for the end of a dismount that has begun.
+  for (let dying = current(); dying?.dying; dying = current()) await dying.end;
+  const shared = current();
+  if (shared !== undefined) {
+    if (shared.readOnly !== readOnly) refuse("EBUSY");
+    return shared;
+  }
+  if (device.readOnly && !readOnly) refuse("EACCES");
+  if (device.claim !== null) refuse("EBUSY");
+  checkSyntax(options);
+  const { volume } = device;
+  if (device.broken) refuse("EIO");
+  if (volume === null) return invalid("ocfs2: superblock probe failed!");
+  if ((volume.featureIncompat & INCOMPAT_HEARTBEAT_DEVICE) !== 0) return invalid("ocfs2: Invalid number of node slots (0)");
+  checkStack(host, device, volume, options, readOnly);
+  const superblock = new Superblock(host, device, volume, options, readOnly);
+  if (superblock.clustered) joinDomain(host, volume);
+  device.claim = superblock;
+  host.superblocks.add(superblock);
+  return superblock;
+}
+
+function invalid(message: string): never {
+  return refuse("EINVAL", { kernelMessages: [message] });
+}
+
+/** Options that the kernel would refuse whatever the volume. */
+export function checkOption(option: string): void {
+  const cut = option.indexOf("=");
+  const [name, value] = cut < 0 ? [option, null] : [option.slice(0, cut), option.slice(cut + 1)];
+  const fine =
+    value === null
+      ? WORDS.includes(name)
+      : (CHOICES[name]?.includes(value) ?? false) || (NUMBERS.includes(name) && /^\d+$/.test(value)) || (name === "cluster_stack" && Buffer.byteLength(value) === 4);
+  if (!fine) invalid(`ocfs2: Unrecognized mount option "${option}" or missing value`);
+}
+
+function checkSyntax(options: readonly string[]): void {
+  for (const option of options) checkOption(option);
+  const stack = stackOption(options);
+  if (stack === "o2cb") invalid("ocfs2: cluster stack passed to mount, but this filesystem does not support it");
+  const modes = new Set(options.filter((option) => option.startsWith("heartbeat=")));
+  if (modes.size > 1 || (stack === null && modes.size !== 1)) invalid("ocfs2: Invalid heartbeat mount options");
+}
+
+function stackOption(options: readonly string[]): string | null {
+  return options.find((option) => option.startsWith("cluster_stack="))?.slice("cluster_stack=".length) ?? null;
+}
+
+function checkStack(host: Ocfs2Host, device: BlockDevice, volume: VolumeContent, options: readonly string[], readOnly: boolean): void {
+  const none = options.includes("heartbeat=none");
+  if ((volume.featureIncompat & INCOMPAT_LOCAL_MOUNT) !== 0) {
+    if (!none) invalid("ocfs2: Cannot heartbeat on a locally mounted device.");
+    return;
+  }
+  if (none) {
+    if (device.readOnly && readOnly) return;
+    invalid("ocfs2: Heartbeat has to be started to mount a read-write clustered device.");
+  }
+  if (device.readOnly) refuse("EROFS");
+  const stamped = (volume.featureIncompat & (INCOMPAT_USERSPACE_STACK | INCOMPAT_CLUSTER_INFO)) !== 0;
+  const label = stamped ? (volume.stackLabel ?? "") : "o2cb";
+  const wanted = stackOption(options);
+  if (label === "o2cb" && wanted !== null) invalid("ocfs2: cluster stack passed to mount, but this filesystem does not support it");
+  if (label !== "o2cb" && wanted === null) invalid("ocfs2: Userspace stack expected, but o2cb heartbeat arguments passed to mount");
+  if (host.stackLabel !== label) refuse("EBUSY", { kernelMessages: ["ocfs2: A different cluster stack is in use"] });
+  // Nothing here answers for a user stack's daemon.
+  if (label !== "o2cb") refuse("ENOTCONN");
+  const global = (volume.featureIncompat & INCOMPAT_CLUSTER_INFO) !== 0 && (volume.stackFlags & 1) !== 0;
+  if (options.includes("heartbeat=global") !== global) invalid("ocfs2: Mismatching o2cb heartbeat modes");
+}
+
+function joinDomain(host: Ocfs2Host, volume: VolumeContent): void {
+  if (!host.hasLocalNode()) invalid("o2cb: This node has not been configured.");
+  const regions = host.regions();
+  if (!regions.some((region) => region.live)) invalid(`o2cb: ${host.heartbeat.mode === "global" ? "Global" : "Local"} heartbeat has not been started.`);
+  if (!host.features.pinning) return;
+  const pinned = host.heartbeat.mode === "local" ? regions.filter((region) => region.name === volume.uuid) : regions.length <= PIN_CUT_OFF ? regions : [];
+  for (const region of pinned) region.pins.add(volume.uuid);
+}
+
+/** The remount of a superblock (kernel-abi 7.1): the same heartbeat mode, and no writing on a read-only device. */
+export function remountSuperblock(superblock: Superblock, flags: number, options: readonly string[]): void {
+  checkSyntax(options);
+  const mode = (list: readonly string[]): string | undefined => list.find((option) => option.startsWith("heartbeat="));
+  if (mode(options) !== mode(superblock.options)) invalid("ocfs2: Cannot change heartbeat mode on remount");
+  const readOnly = (flags & MS_RDONLY) !== 0;
+  if (!readOnly && superblock.device.readOnly) refuse("EROFS");
+  superblock.options = options;
+  superblock.readOnly = readOnly;
+}
