@@ -1,4 +1,5 @@
 // The option string: every word of libmount's table, OCFS2's own options, what the kernel is given, and hostile input.
+import { deepStrictEqual } from "node:assert/strict";
 import test from "ava";
 import * as fc from "fast-check";
 import { O2cbError } from "../../ts/errors.ts";
@@ -365,7 +366,7 @@ test("options printed and read again are the same options", (t) => {
         return;
       }
       const again = parseMountOptions(printed(once), { sloppy });
-      t.deepEqual(again, { ...once, dropped: [], ignored: [] });
+      deepStrictEqual(again, { ...once, dropped: [], ignored: [] });
     }),
     { numRuns: 2000 },
   );

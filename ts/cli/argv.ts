@@ -1,0 +1,136 @@
+// Command lines in getopt's manner: `-nvo a,b`, `-odata=ordered`, `-o -x`, `--options=a`, options after operands, `--`.
+//
+// Why not clipanion's parser: it misreads the first and refuses the second of these (toolchain 4.1), and loading it costs
+// half of node's own start-up, which mount(8) pays at each mount. `canonical` writes a command line so that clipanion reads it
+// as this file does; a test holds the two together. Long options cannot be shortened.
+import type { CommandSyntax, OptionSyntax } from "./syntax.ts";
+
+/** A command line that cannot be meant: one clause, and exit status 1. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** The one line about a wrong command line. */
+export function usageLine(name: string, error: UsageError): string {
+  return `${name}: ${error.message}; see ${name} --help`;
+}
+
+/** An option as it was met, with its value where it takes one; or an operand. */
+type Token = { option: OptionSyntax; name: string; value: string | null } | { operand: string };
+
+export interface Arguments {
+  operand(key: string): string;
+  flag(key: string): boolean;
+  count(key: string): number;
+  /** the last value given */
+  value(key: string): string | null;
+  /** all values given */
+  values(key: string): string[];
+}
+
+/**
+ * Reads a command line. Operands must be as many as the syntax names, and not empty.
+ * @throws UsageError
+ */
+export function parseArguments(syntax: CommandSyntax, argv: readonly string[]): Arguments {
+  const given = new Map<string, string[]>();
+  const operands: string[] = [];
+  for (const token of tokens(syntax, argv)) {
+    if ("operand" in token) operands.push(token.operand);
+    else given.set(token.option.key, [...(given.get(token.option.key) ?? []), token.value ?? ""]);
+  }
+  checkOperands(syntax, operands);
+  const values = (key: string): string[] => given.get(key) ?? [];
+  return {
+    operand: (key) => operands[syntax.operands.findIndex((operand) => operand.key === key)] ?? "",
+    flag: (key) => values(key).length > 0,
+    count: (key) => values(key).length,
+    value: (key) => values(key).at(-1) ?? null,
+    values,
+  };
+}
+
+function checkOperands(syntax: CommandSyntax, operands: readonly string[]): void {
+  const missing = syntax.operands.slice(operands.length).map((operand) => operand.label);
+  if (missing.length > 0)
+    throw new UsageError(`${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} missing`);
+  const excess = operands[syntax.operands.length];
+  if (excess !== undefined) throw new UsageError(`${shown(excess)} is one argument too many`);
+  for (const [index, { label }] of syntax.operands.entries()) {
+    if (operands[index] === "") throw new UsageError(`${label} is empty`);
+  }
+}
+
+/**
+ * The same command line in the one form that clipanion reads without error: each option by itself, a value after `=`.
+ * @throws UsageError
+ */
+export function canonical(syntax: CommandSyntax, argv: readonly string[]): string[] {
+  const all = tokens(syntax, argv);
+  const options = all.flatMap((token) => {
+    return "operand" in token ? [] : [token.value === null ? token.name : `${token.name}=${token.value}`];
+  });
+  return [...options, "--", ...all.flatMap((token) => ("operand" in token ? [token.operand] : []))];
+}
+
+function tokens(syntax: CommandSyntax, argv: readonly string[]): Token[] {
+  const found: Token[] = [];
+  let isEnded = false;
+  for (let at = 0; at < argv.length; at++) {
+    const argument = argv[at] ?? "";
+    // Node replaces bytes that are no UTF-8: the path or option meant cannot be known any more.
+    if (argument.includes("\uFFFD")) throw new UsageError(`${shown(argument)} is not valid UTF-8`);
+    /** takes the next argument as an option's value */
+    const next = (name: string): string => {
+      const value = argv[++at];
+      if (value === undefined) throw new UsageError(`option ${name} needs a value`);
+      if (value.includes("\uFFFD")) throw new UsageError(`${shown(value)} is not valid UTF-8`);
+      return value;
+    };
+    if (isEnded || argument === "-" || !argument.startsWith("-")) found.push({ operand: argument });
+    else if (argument === "--") isEnded = true;
+    else if (argument.startsWith("--")) found.push(longOption(syntax, argument, next));
+    else found.push(...shortOptions(syntax, argument, next));
+  }
+  return found;
+}
+
+function longOption(syntax: CommandSyntax, argument: string, next: (name: string) => string): Token {
+  const equals = argument.indexOf("=");
+  const name = equals < 0 ? argument : argument.slice(0, equals);
+  const option = syntax.options.find(({ long }) => `--${long}` === name);
+  if (option === undefined) throw new UsageError(`there is no option ${shown(name)}`);
+  if (takesValue(option))
+    return { option, name, value: equals < 0 ? next(name) : argument.slice(equals + 1) };
+  if (equals >= 0) throw new UsageError(`option ${name} takes no value`);
+  return { option, name, value: null };
+}
+
+function shortOptions(syntax: CommandSyntax, argument: string, next: (name: string) => string): Token[] {
+  const found: Token[] = [];
+  for (let at = 1; at < argument.length; at++) {
+    const letter = String.fromCodePoint(argument.codePointAt(at) ?? 0);
+    const name = `-${letter}`;
+    const option = syntax.options.find(({ short }) => short === letter);
+    if (option === undefined) throw new UsageError(`there is no option ${shown(name)}`);
+    if (takesValue(option)) {
+      const rest = argument.slice(at + 1);
+      return [...found, { option, name, value: rest === "" ? next(name) : rest }];
+    }
+    found.push({ option, name, value: null });
+  }
+  return found;
+}
+
+function takesValue({ kind }: OptionSyntax): boolean {
+  return kind === "value" || kind === "list";
+}
+
+/** Text from outside as it may stand in a line on a terminal. */
+function shown(text: string): string {
+  const visible = text.replace(
+    /\p{C}/gu,
+    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
+  );
+  return `'${visible.length > 60 ? `${visible.slice(0, 59)}…` : visible}'`;
+}

@@ -1,0 +1,126 @@
+// Steps as lines: for people, who want to know what is being waited for, and for programs, one JSON object on each line.
+//
+// The published form of --json, on standard output:
+//   {"step": "start-heartbeat", …}          one line per step, the fields of ts/steps.ts
+//   {"result": {…}, "status": 0}            the last line of a success: what mountVolume or unmountVolume returned
+//   {"error": {"code": "O2CB_…", "message": …, "remedy": …, "errno": -22, "errnoName": "EINVAL", "kernelMessages": […], …},
+//    "status": 32}                          the last line of a failure; absent fields are not written
+// New steps and fields may be added. A wrong command line is told on standard error only.
+import type { OnStep, Step } from "../steps.ts";
+import { failureData } from "./failure.ts";
+import type { Terminal } from "./terminal.ts";
+
+export type Importance = "waiting" | "warning" | "detail";
+export interface Line {
+  importance: Importance;
+  text: string;
+}
+
+type Lines = { [Name in Step["step"]]: (step: Extract<Step, { step: Name }>) => Line | null };
+
+const detail = (text: string): Line => ({ importance: "detail", text });
+const waiting = (text: string): Line => ({ importance: "waiting", text });
+const seconds = (milliseconds: number): string => {
+  return milliseconds < 10_000
+    ? `${(milliseconds / 1000).toFixed(1)} s`
+    : `${Math.round(milliseconds / 1000)} s`;
+};
+const references = (count: number): string => (count === 1 ? "1 reference" : `${count} references`);
+
+/** How often a wait of unknown length is told again. */
+const REPEAT_MS = 10_000;
+
+const lines: Lines = {
+  "read-volume": ({ device }) => detail(`reading the superblock of '${device}'`),
+  volume: ({ uuid, label, stack, cluster, mode }) => {
+    const whose =
+      mode === "none"
+        ? "one node's own"
+        : `stack ${stack}, ${cluster === null ? "any cluster" : `cluster '${cluster}'`}, ${mode} heartbeat`;
+    return detail(`volume ${uuid}${label === "" ? "" : ` '${label}'`}: ${whose}`);
+  },
+  "load-module": ({ module }) => detail(`loading the kernel module ${module}`),
+  "set-stack": ({ stack }) => detail(`making '${stack}' this node's cluster stack`),
+  cluster: ({ cluster, mode, node, nodeNumber }) =>
+    detail(`this host is node ${nodeNumber} '${node}' of cluster '${cluster}', ${mode} heartbeat`),
+  "wait-volume-lock": ({ path }) =>
+    waiting(`waiting for another mount or unmount of this volume on this node to end (it holds ${path})`),
+  "volume-lock-unavailable": ({ path, reason }) => detail(`going on without the lock ${path} (${reason})`),
+  "wait-region-lock": ({ region, holder, waitedMs }) => {
+    if (waitedMs >= REPEAT_MS && waitedMs % REPEAT_MS !== 0) return null;
+    if (waitedMs > 1000 && waitedMs < REPEAT_MS) return null;
+    const who = holder === null ? "another process" : `process ${holder}`;
+    return waiting(
+      `waiting for ${who}, which is starting or stopping the heartbeat of region ${region} (${seconds(waitedMs)} so far)`,
+    );
+  },
+  "create-region": ({ region }) => detail(`making the heartbeat region ${region}`),
+  "discard-region": ({ region, reason }) => detail(`removing what was left of region ${region}: ${reason}`),
+  "adopt-region": ({ region, references: count, reason }) =>
+    detail(`using the running region ${region} with ${references(count)}: ${reason}`),
+  "start-heartbeat": ({ device, expectedMs, reason }) =>
+    waiting(
+      `waiting about ${seconds(expectedMs)} for the heartbeat on '${device}' to become steady: ${reason}`,
+    ),
+  heartbeat: ({ milliseconds }) => detail(`the heartbeat is steady after ${seconds(milliseconds)}`),
+  reference: ({ references: count, persistent }) =>
+    detail(
+      `${references(count)} to the region${persistent ? ", ours to stay once the volume is mounted" : ""}`,
+    ),
+  "additional-mount": ({ references: count }) =>
+    detail(`the volume is mounted on this node already: sharing its ${references(count)}`),
+  "repair-reference": ({ region }) =>
+    detail(`putting back the reference of region ${region} that an earlier command lost`),
+  mount: ({ device, directory, options, readOnly }) =>
+    detail(`mounting '${device}' on '${directory}' ${readOnly ? "read-only " : ""}with ${options.join(",")}`),
+  mounted: ({ milliseconds }) => detail(`mounted after ${seconds(milliseconds)}`),
+  complete: ({ result }) =>
+    detail(result === 0 ? "the join is complete" : `the join is given up (${result})`),
+  undo: ({ reason }) => detail(`undoing what was begun: ${reason}`),
+  unmount: ({ directory, device, lazy }) =>
+    detail(`unmounting '${device}' from '${directory}'${lazy ? " lazily" : ""}`),
+  unmounted: ({ milliseconds }) => detail(`unmounted after ${seconds(milliseconds)}`),
+  "remount-read-only": ({ directory }) => detail(`'${directory}' is in use: making it read-only`),
+  "still-in-use": ({ reason }) => detail(`the group is not left yet: ${reason}`),
+  "kernel-leaves": ({ program }) => detail(`the kernel leaves the group through ${program}`),
+  leave: ({ references: count }) => detail(`left the group; ${references(count)} remain`),
+  "stop-heartbeat": ({ milliseconds }) => detail(`the heartbeat is stopped after ${seconds(milliseconds)}`),
+  "io-priority": ({ pid }) => detail(`gave the heartbeat's thread ${pid} real-time I/O priority`),
+  "waiting-for-kernel": ({ operation, reason }) =>
+    waiting(`waiting for the kernel to answer the ${operation}, however long that takes: ${reason}`),
+  warning: ({ message }) => ({ importance: "warning", text: `warning: ${message}` }),
+};
+
+/** A step as a line for people; null for one that needs none, or that this version does not know. */
+export function stepLine(step: Step): Line | null {
+  const line = (lines as Record<string, ((step: Step) => Line | null) | undefined>)[step.step];
+  return line?.(step) ?? null;
+}
+
+export interface ReportStyle {
+  name: string;
+  verbose: boolean;
+  json: boolean;
+}
+
+/** A listener for steps. Warnings are always told, waits on a terminal or with -v, the rest with -v; with --json everything. */
+export function reporter(style: ReportStyle, terminal: Terminal): OnStep {
+  if (style.json) return (step) => terminal.out(JSON.stringify(step));
+  let isWatched: boolean | undefined;
+  return (step) => {
+    const line = stepLine(step);
+    if (line === null) return;
+    const isTold =
+      style.verbose ||
+      line.importance === "warning" ||
+      (line.importance === "waiting" && (isWatched ??= terminal.isWatched()));
+    if (isTold) terminal.err(`${style.name}: ${line.text}`);
+  };
+}
+
+/** The last line of a success with --json. */
+export function resultLine(data: object, status: number): string {
+  const plain = (_key: string, value: unknown): unknown =>
+    value instanceof Error ? failureData(value) : value;
+  return JSON.stringify({ result: data, status }, plain);
+}

@@ -1,0 +1,34 @@
+// The first SIGTERM, SIGINT, SIGHUP or SIGQUIT gives the command up; what was begun is then undone, and that is not interrupted.
+//
+// Facts relied on: systemd sends SIGTERM and later SIGKILL; a terminal SIGINT and SIGHUP. Handlers do not disturb a heartbeat that
+// starts: the calls that block run on threads that mask these signals (architecture, rule 5). SIGKILL is met by SEM_UNDO.
+
+const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] as const;
+
+export interface SignalWatch {
+  signal: AbortSignal;
+  /** gives the signals their default meaning back */
+  release(): void;
+}
+
+/** Watches until released; `say` gets a line for each signal. */
+export function watchSignals(say: (line: string) => void): SignalWatch {
+  const controller = new AbortController();
+  let first: NodeJS.Signals | null = null;
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (first !== null) {
+      say(`${name} changes nothing: ${first} is being handled, and what was begun has to be undone`);
+      return;
+    }
+    first = name;
+    say(`${name}: giving up and undoing what was begun`);
+    controller.abort(new Error(`received ${name}`));
+  };
+  for (const name of SIGNALS) process.on(name, onSignal);
+  return {
+    signal: controller.signal,
+    release() {
+      for (const name of SIGNALS) process.removeListener(name, onSignal);
+    },
+  };
+}
