@@ -192,12 +192,14 @@ test.serial(
       const said = run(helper, ["--version"], spoilt, "/");
       t.is(said.status, 0, said.stderr);
       t.true(said.stdout.includes(version), said.stdout);
-      // The module beside the bundle is the one in use: nothing leads back to the package.
       const wrong = run(helper, [], spoilt, "/");
       t.is(wrong.status, 1, "mount(8)'s status for wrong usage");
       t.is(wrong.stdout, "");
       t.is(wrong.stderr.trim().split("\n").length, 1, wrong.stderr);
     }
+    const noVolume = run(path.join(root, "sbin/mount.ocfs2"), ["/dev/null", scratch], {}, "/");
+    t.true([1, 32].includes(noVolume.status ?? -1), noVolume.stderr);
+    t.false(noVolume.stderr.includes("native module"), noVolume.stderr);
     const linked = run("ldd", [path.join(root, "usr/lib/ocfs2-group/launcher")]);
     t.regex(linked.stdout + linked.stderr, /statically linked|not a dynamic executable/);
     t.is(

@@ -124,9 +124,12 @@ function runInstall(tree: Tree, packageRoot: string, values: Values, output: Out
     dryRun,
     say: output.out,
   });
-  if (changes === 0) output.out(`The helpers of ocfs2-group ${runtime.version} are in place already.`);
-  else if (!dryRun)
-    output.out(`mount -t ocfs2 and umount now use ocfs2-group ${runtime.version} with ${node}.`);
+  if (changes === 0) {
+    output.out(`The helpers of ocfs2-group ${runtime.version} are in place already.`);
+  } else if (!dryRun) {
+    const where = tree.isSystem ? "" : ` of the system below ${tree.root}`;
+    output.out(`mount(8) and umount(8)${where} now use ocfs2-group ${runtime.version} with ${node}.`);
+  }
 }
 
 function runUninstall(tree: Tree, values: Values, output: Output): void {
