@@ -93,8 +93,8 @@ const lines: Lines = {
 
 /** A step as a line for people; null for one that needs none, or that this version does not know. */
 export function stepLine(step: Step): Line | null {
-  const line = (lines as Record<string, ((step: Step) => Line | null) | undefined>)[step.step];
-  return line?.(step) ?? null;
+  if (!Object.hasOwn(lines, step.step)) return null;
+  return (lines[step.step] as (step: Step) => Line | null)(step);
 }
 
 export interface ReportStyle {

@@ -45,17 +45,23 @@ async function tellHelp(program: Program, terminal: Terminal): Promise<number> {
 }
 
 /** Runs the program on this process's arguments and ends the process with its status. */
-export function main(program: Program): void {
+export function main(program: Program, load?: LoadNative): void {
   const { name } = program.job.syntax;
-  // Node's own answer to what nobody caught is status 1, which mount(8) takes for wrong usage.
-  process.on("uncaughtException", (error) => {
-    systemTerminal.err(
-      `${name}: unexpected failure: ${error instanceof Error ? error.stack : String(error)}`,
-    );
+  const fail = (what: string): never => {
+    systemTerminal.err(`${name}: unexpected failure: ${what}`);
     process.exit(exitStatus.internal);
-  });
-  const status = runCli(program, process.argv.slice(2));
-  if (typeof status === "number") process.exitCode = status;
+  };
+  // Node's own answer to what nobody caught is status 1, which mount(8) takes for wrong usage.
+  process.on("uncaughtException", (error) =>
+    fail(error instanceof Error ? (error.stack ?? error.message) : String(error)),
+  );
+  const status = runCli(program, process.argv.slice(2), systemTerminal, load);
+  if (typeof status === "number") {
+    process.exitCode = status;
+    return;
+  }
+  // And where nothing is left that could settle what is waited for, it is status 0.
+  process.on("beforeExit", () => fail("ended without a result"));
   // All lines are written already; a thread that the kernel holds must not keep a process that has ended its work.
-  else void status.then((final) => process.exit(final));
+  void status.then((final) => process.exit(final));
 }
