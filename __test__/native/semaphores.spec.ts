@@ -126,7 +126,7 @@ test("a lock that nobody remembers is released by the collector", async (t) => {
   const name = region(t);
   const script = `await (async () => { await native.lockRegion("${name}", true, ${PATIENCE}); })();
     const timer = setInterval(() => gc(), 20); process.on("SIGTERM", () => clearInterval(timer)); print("forgotten");`;
-  const one = child(t, script, {}, ["--expose-gc"]);
+  const one = child(t, script, ["--expose-gc"]);
   await one.line();
   await until("the mutex is free", async () => (await native.regionSemaphores(name))!.mutexHeld === false);
   one.process.kill("SIGTERM");

@@ -63,20 +63,31 @@ export interface Child {
   ended: Promise<number | string>;
 }
 
-/** A second node process that runs `script` with `native` loaded and `print(line)`; killed at the end of the test. */
+/**
+ * A second node process that runs `script` with `native` loaded and `print(line)`; killed at the end of the test.
+ * `through` is a program, with arguments, that starts it: `unshare -m`.
+ */
 export function child(
   t: ExecutionContext,
   script: string,
-  options: SpawnOptions = {},
   flags: string[] = [],
+  through: string[] = [],
 ): Child {
   const source = new URL("../../ts/native.ts", import.meta.url).href;
   const text = `import { loadNative } from ${JSON.stringify(source)};
     import { writeSync } from "node:fs";
     const native = loadNative(), print = (line) => writeSync(1, line + "\\n"), forever = () => setInterval(() => {}, 1e6);
     ${script}`;
-  const args = [...flags, "--import=@oxc-node/core/register", "--input-type=module", "-e", text];
-  return start(t, process.execPath, args, options);
+  const node = [
+    process.execPath,
+    ...flags,
+    "--import=@oxc-node/core/register",
+    "--input-type=module",
+    "-e",
+    text,
+  ];
+  const [path = "", ...args] = [...through, ...node];
+  return start(t, path, args);
 }
 
 /** A program whose lines are read; killed at the end of the test. */
