@@ -1,4 +1,5 @@
 #!/usr/bin/env node
-import { main } from "../dist/cli/mount.ocfs2.cjs";
+import { createRequire } from "node:module";
 
-main();
+// Not by import: node would first read the whole bundle for its exports, which takes longer than running it.
+createRequire(import.meta.url)("../dist/cli/mount.ocfs2.cjs").main();
