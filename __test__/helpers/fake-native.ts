@@ -11,7 +11,8 @@
 export { FakeClock } from "./fake/clock.ts";
 export { volume, type BlockDevice, type VolumeContent, type VolumeSettings } from "./fake/device.ts";
 export { modernKernel, oldDriver, type KernelFeatures } from "./fake/features.ts";
-export { FakeKernel, type Hold, type KernelSettings } from "./fake/kernel.ts";
+export type { Hold } from "./fake/gates.ts";
+export { FakeKernel, type KernelSettings } from "./fake/kernel.ts";
 export { FakeNative } from "./fake/native.ts";
 export { ProcessKilled, type CallRecord, type Fault, type Which } from "./fake/process.ts";
 export {
@@ -25,6 +26,7 @@ export {
   oldDriver12,
   registerCluster,
   startByHand,
+  UUID,
   type Machine,
   type SetupSettings,
 } from "./fake/setups.ts";

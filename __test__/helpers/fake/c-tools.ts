@@ -4,9 +4,8 @@
 // carries it), commands 1.3 (mount.ocfs2), 3 (ocfs2_hb_ctl). Their defects are kept: an existing region is adopted unseen, a
 // second mount takes a second reference, a query makes a set, a reference dropped before a refused rmdir stays dropped.
 import { O2cbError } from "../../../ts/errors.ts";
-import { never } from "./deferred.ts";
 import type { BlockDevice } from "./device.ts";
-import { abortedCall, errorFor, Refusal, refuse, refuseWithCode } from "./errors.ts";
+import { abortedCall, errorFor, Refusal, refuseWithCode, type CallName } from "./errors.ts";
 import type { FakeKernel } from "./kernel.ts";
 import { mount, unmount } from "./mount-calls.ts";
 import { MS_RDONLY } from "./ocfs2.ts";
@@ -44,6 +43,27 @@ export class CTools {
     return this.#kernel.semaphores().get(regionKey(uuid), true, uuid).value(COUNT);
   }
 
+  /** fsck.ocfs2 at work: a reference that goes with its process, and the domain. */
+  async fsck(uuid: string): Promise<{ finish(): Promise<void>; kill(): void }> {
+    const task = this.#kernel.task({ name: "fsck.ocfs2" });
+    try {
+      await this.#begin(task, this.#scan(uuid), false);
+    } catch (error) {
+      task.end();
+      throw explain("startHeartbeat", error);
+    }
+    const leaveDomain = this.#kernel.joinDomain(uuid);
+    task.atExit("files", leaveDomain);
+    return {
+      kill: () => task.end(),
+      finish: async () => {
+        leaveDomain();
+        await this.#leave(task, uuid, false);
+        task.end();
+      },
+    };
+  }
+
   /** mount.ocfs2 of the C tools; `options` as after -o. */
   mount(device: string, directory: string, options = ""): Promise<void> {
     return this.#run("mount.ocfs2", async (task) => {
@@ -64,21 +84,20 @@ export class CTools {
         if (!local && volume !== null) await this.#leave(task, volume.uuid, true).catch(() => undefined);
         throw error;
       }
-    });
+    }, "mount");
   }
 
   /** umount(8) without a helper: the kernel's call-out is all there is. */
   umount(directory: string, lazy = false): Promise<void> {
-    return this.#run("umount", (task) => unmount(this.#kernel, task, { target: directory, flags: lazy ? 2 : 0, namespace: null }));
+    return this.#run("umount", (task) => unmount(this.#kernel, task, { target: directory, flags: lazy ? 2 : 0, namespace: null }), "unmount");
   }
 
-  async #run<T>(name: string, work: (task: Task) => Promise<T>): Promise<T> {
+  async #run(name: string, work: (task: Task) => Promise<void>, call: CallName = "startHeartbeat"): Promise<void> {
     const task = this.#kernel.task({ name });
     try {
-      return await work(task);
+      await work(task);
     } catch (error) {
-      if (!task.alive) return await never();
-      throw error instanceof Refusal ? errorFor("mount", undefined, error) : error;
+      throw explain(call, error);
     } finally {
       task.end();
     }
@@ -150,7 +169,7 @@ export class CTools {
       const count = set.value(COUNT);
       if (count > 0) set.operate(task, [{ index: COUNT, add: -1, undo: !persistent }]);
       if (count > 1) return;
-      const region = cluster.regions.get(uuid) ?? refuse("ENOENT");
+      const region = cluster.regions.get(uuid) ?? refuseWithCode("O2CB_SERVICE_UNAVAILABLE", `there is no region ${uuid}`);
       await region.stop();
       cluster.regions.delete(uuid);
       this.#kernel.semaphores(task.ipc).remove(set);
@@ -162,6 +181,10 @@ export class CTools {
       if (!destroyed) set.operate(task, MUTEX_UP);
     }
   }
+}
+
+function explain(call: CallName, error: unknown): unknown {
+  return error instanceof Refusal ? errorFor(call, undefined, error) : error;
 }
 
 /** The program that stands at hb_ctl_path where the C tools are installed. */

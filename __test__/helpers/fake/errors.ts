@@ -63,7 +63,8 @@ export interface CallKind {
   recode?: (errno: string) => ErrorCode | null;
 }
 
-const openFailed = (errno: string): ErrorCode | null => {
+/** What a failed open(2) of a device means (crates/sys, device::open_failed). */
+export const openFailed = (errno: string): ErrorCode | null => {
   const code = codeFromErrno(errno);
   return code === "O2CB_SERVICE_UNAVAILABLE" || code === "O2CB_INTERNAL_FAILURE" || code === "O2CB_IO" ? "O2CB_BAD_DEVICE" : null;
 };
@@ -72,7 +73,7 @@ const butForTheCaller = (code: ErrorCode) => (errno: string): ErrorCode | null =
 
 export const callKinds = {
   readVolume: { operation: "read-volume", syscall: "open", recode: openFailed },
-  readHeartbeatSlots: { operation: "read-heartbeat-slots", syscall: "pread" },
+  readHeartbeatSlots: { operation: "read-heartbeat-slots", syscall: "pread", recode: (errno) => (errno === "EIO" ? null : openFailed(errno)) },
   claimDevice: { operation: "claim-device", syscall: "open", recode: openFailed },
   inspectPath: { operation: "inspect-path", syscall: "realpath" },
   readAttribute: { operation: "read-attribute", syscall: "read" },

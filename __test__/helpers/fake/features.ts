@@ -1,4 +1,4 @@
-// What the kernel of a fake machine can do; eras differ (kernel-abi 8).
+// What the kernel of a fake machine can do, and which modules make it do so; eras differ (kernel-abi 0, 8).
 
 export interface KernelFeatures {
   /** /sys/fs/ocfs2: since 2.6.26 */
@@ -40,4 +40,14 @@ export const oldDriver: KernelFeatures = {
   deviceSysfs: false,
   fsopen: false,
   optionParser: "legacy",
+};
+
+/** What modprobe loads for each module, in its order (kernel-abi 0). */
+export const moduleDependencies: Record<string, readonly string[]> = {
+  ocfs2: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2"],
+  ocfs2_stack_o2cb: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2_dlm", "ocfs2_stack_o2cb"],
+  ocfs2_stack_user: ["ocfs2_stackglue", "ocfs2_stack_user"],
+  ocfs2_dlmfs: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2_dlm", "ocfs2_dlmfs"],
+  ocfs2_nodemanager: ["configfs", "ocfs2_nodemanager"],
+  configfs: ["configfs"],
 };

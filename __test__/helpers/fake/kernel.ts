@@ -6,32 +6,22 @@ import type { DeviceNumber } from "../../../ts/native-types.ts";
 import { CTools } from "./c-tools.ts";
 import { FakeClock } from "./clock.ts";
 import type { Cluster, ConfigfsHost } from "./configfs.ts";
-import { deferred } from "./deferred.ts";
 import { BlockDevice, type DiskSettings } from "./device.ts";
-import { refuse, Refusal } from "./errors.ts";
-import { modernKernel, type KernelFeatures } from "./features.ts";
+import { modernKernel, moduleDependencies, type KernelFeatures } from "./features.ts";
 import { FileLocks } from "./file-lock.ts";
+import { Gates, type Hold } from "./gates.ts";
 import { differences, inventory } from "./leftovers.ts";
-import { configfs, CONFIGFS_MAGIC, debugfs, fileSystem, INITIAL_IPC, procfs, sysfs } from "./machine-tree.ts";
+import { INITIAL_IPC, mountTrees } from "./machine-tree.ts";
+import { bind } from "./mount-calls.ts";
 import { FakeNative } from "./native.ts";
-import type { Ocfs2Host, Superblock } from "./ocfs2.ts";
+import { pinRegions, unpinRegions, type Ocfs2Host, type Superblock } from "./ocfs2.ts";
 import type { Region } from "./region.ts";
 import { SemaphoreTable, type SemaphoreSet } from "./semaphores.ts";
 import { Task } from "./task.ts";
 import { link, PlainDirectory } from "./tree.ts";
-import { MountNamespace, type Mount } from "./vfs.ts";
+import { MountNamespace } from "./vfs.ts";
 
 const REVISION_PATHS = ["/sys/fs/o2cb/interface_revision", "/sys/o2cb/interface_revision", "/proc/fs/ocfs2_nodemanager/interface_revision"] as const;
-
-/** What modprobe loads with each module. */
-const MODULES: Record<string, readonly string[]> = {
-  ocfs2: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2"],
-  ocfs2_stack_o2cb: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2_dlm", "ocfs2_stack_o2cb"],
-  ocfs2_stack_user: ["ocfs2_stackglue", "ocfs2_stack_user"],
-  ocfs2_dlmfs: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2_dlm", "ocfs2_dlmfs"],
-  ocfs2_nodemanager: ["configfs", "ocfs2_nodemanager"],
-  configfs: ["configfs"],
-};
 
 export interface KernelSettings {
   features?: Partial<KernelFeatures>;
@@ -49,34 +39,6 @@ export interface KernelSettings {
 /** A program of the fake machine; its exit status. */
 export type Program = (args: readonly string[], task: Task) => number | Promise<number>;
 
-/** Control over something that the kernel would do by itself. */
-export interface Hold {
-  /** resolves when the kernel has come to it */
-  readonly reached: Promise<void>;
-  finish(): void;
-  /** ends it with a failure instead */
-  fail(errno: string): void;
-}
-
-interface Gate extends Hold {
-  readonly arrive: () => void;
-  readonly opened: Promise<void>;
-}
-
-function gate(): Gate {
-  const reached = deferred<void>();
-  const opened = deferred<void>();
-  // A failure that nobody waits for yet is no failure of the test.
-  opened.promise.catch(() => undefined);
-  return {
-    reached: reached.promise,
-    arrive: () => reached.resolve(),
-    opened: opened.promise,
-    finish: () => opened.resolve(),
-    fail: (errno) => opened.reject(new Refusal(errno)),
-  };
-}
-
 export class FakeKernel implements ConfigfsHost, Ocfs2Host {
   readonly features: KernelFeatures;
   readonly clock: FakeClock;
@@ -89,6 +51,8 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
   readonly disks = new Set<BlockDevice>();
   readonly mapperNames = new Map<string, string>();
   readonly superblocks = new Set<Superblock>();
+  /** DLM domains that are no mount's */
+  readonly domains = new Set<string>();
   readonly fileLocks = new FileLocks();
   readonly programs = new Map<string, Program>();
   /** abstract socket names that answer, with the descriptor a connection gets */
@@ -114,9 +78,9 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
   readonly #ipc = new Map<number, SemaphoreTable>();
   readonly #tasks = new Map<number, Task>();
   readonly #init: Task;
-  readonly #heartbeatGates: Gate[] = [];
-  readonly #dismountGates: Gate[] = [];
-  readonly #mountGates: Gate[] = [];
+  readonly #heartbeats = new Gates();
+  readonly #dismounts = new Gates();
+  readonly #mountCalls = new Gates();
   #lastPid = 1;
   #lastMount = 20;
   #clean: string[] = [];
@@ -126,33 +90,16 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
     this.clock = settings.clock ?? new FakeClock();
     this.revisionPath = settings.revisionPath ?? REVISION_PATHS[0];
     this.revision = settings.revision ?? "5\n";
-    this.availableModules = new Set(settings.availableModules ?? Object.keys(MODULES));
+    this.availableModules = new Set(settings.availableModules ?? Object.keys(moduleDependencies));
     this.namespace = new MountNamespace("host", () => (this.#lastMount += 1));
     this.#init = new Task(1, "init", INITIAL_IPC, this.namespace);
     this.#tasks.set(1, this.#init);
     this.cTool = new CTools(this);
-    this.#mountTrees(settings.configfs === undefined ? "/sys/kernel/config" : settings.configfs);
+    mountTrees(this, settings.configfs === undefined ? "/sys/kernel/config" : settings.configfs);
     this.installProgram("/sbin/modprobe", (args) => (args.filter((arg) => !arg.startsWith("-")).every((name) => this.loadModule(name)) ? 0 : 1));
     for (const path of ["/bin/true", "/usr/bin/true"]) this.installProgram(path, () => 0);
     for (const path of ["/bin/false", "/usr/bin/false"]) this.installProgram(path, () => 1);
     this.markClean();
-  }
-
-  #mountTrees(configfsAt: string | null): void {
-    for (const path of ["sys", "proc", "dev", "run", "etc", "sbin", "config"]) this.root.directory(path);
-    const mount = (target: string, type: string, magic: number, minor: number, tree: PlainDirectory | ReturnType<typeof sysfs>): Mount =>
-      this.namespace.attach(target === "/" ? null : this.namespace.walk(target, this.#init), {
-        fileSystem: fileSystem(type, magic, minor, tree),
-        source: type,
-        options: "rw,relatime",
-        root: "/",
-        rootNode: tree,
-      });
-    mount("/", "ext4", 0xef53, 1, this.root);
-    mount("/proc", "proc", 0x9fa0, 20, procfs(this));
-    mount("/sys", "sysfs", 0x6265_6572, 21, sysfs(this));
-    if (this.features.debugfs) mount("/sys/kernel/debug", "debugfs", 0x6462_6720, 22, debugfs(this));
-    if (configfsAt !== null) mount(configfsAt, "configfs", CONFIGFS_MAGIC, 23, configfs(this));
   }
 
   // -- processes
@@ -201,6 +148,11 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
     return copy;
   }
 
+  /** mount --bind in the host's namespace. */
+  bind(source: string, target: string): void {
+    bind(this.namespace, this.namespace.walk(source, this.#init), this.namespace.walk(target, this.#init));
+  }
+
   /** The last process of a namespace has ended: its mounts go. */
   async endNamespace(path: string): Promise<void> {
     const namespace = this.namespaces.get(path);
@@ -218,7 +170,7 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
   /** modprobe: false where the module is not on the machine. */
   loadModule(name: string): boolean {
     if (!this.availableModules.has(name)) return false;
-    for (const module of MODULES[name] ?? [name]) {
+    for (const module of moduleDependencies[name] ?? [name]) {
       // Drivers of the 1.2 era have neither stack modules nor the glue (commands 5).
       if (this.features.stackGlue || !/stack/.test(module)) this.modules.add(module);
     }
@@ -305,7 +257,17 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
   }
 
   stackInUse(): boolean {
-    return [...this.superblocks].some((superblock) => superblock.clustered);
+    return this.domains.size > 0 || [...this.superblocks].some((superblock) => superblock.clustered);
+  }
+
+  /** A DLM domain, as a directory in dlmfs makes it: pins the region of its name. The function leaves it. */
+  joinDomain(name: string): () => void {
+    this.domains.add(name);
+    pinRegions(this, name, `domain ${name}`);
+    return () => {
+      this.domains.delete(name);
+      unpinRegions(this, `domain ${name}`);
+    };
   }
 
   disaster(what: string): void {
@@ -316,39 +278,33 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
 
   /** The next start of a heartbeat waits for the test. */
   holdHeartbeat(): Hold {
-    return hold(this.#heartbeatGates);
+    return this.#heartbeats.hold();
   }
 
   /** The next dismount of a superblock waits: it is gone from sysfs, its domain and its claim are not. */
   holdDismount(): Hold {
-    return hold(this.#dismountGates);
+    return this.#dismounts.hold();
   }
 
-  /** The next mount call waits in the kernel, before it does anything; interruptible unless a test says `uninterruptible`. */
-  holdMount(): Hold {
-    return hold(this.#mountGates);
+  /** The next mount call waits in the kernel before it does anything; an interruption ends it unless `uninterruptible`. */
+  holdMount(settings: { uninterruptible?: boolean } = {}): Hold {
+    return this.#mountCalls.hold(settings);
   }
 
+  /** @internal by regions. Without a hold a whole turn of the event loop: a start is never over at once. */
   async steady(_region: Region, milliseconds: number, interrupt: AbortSignal): Promise<void> {
-    const held = this.#heartbeatGates.shift();
-    held?.arrive();
-    // A whole turn of the event loop: a start is never over at once.
-    await orInterrupted(held?.opened ?? new Promise((resolve) => setImmediate(resolve)), interrupt);
+    await this.#heartbeats.pass(interrupt, () => new Promise((resolve) => setImmediate(resolve)));
     this.clock.advance(milliseconds);
   }
 
-  async dismount(): Promise<void> {
-    const held = this.#dismountGates.shift();
-    held?.arrive();
-    await held?.opened;
+  /** @internal by superblocks */
+  dismount(): Promise<void> {
+    return this.#dismounts.pass(null);
   }
 
   /** @internal by the mount calls */
-  async passMountGate(interrupt: AbortSignal): Promise<void> {
-    const held = this.#mountGates.shift();
-    if (held === undefined) return;
-    held.arrive();
-    await orInterrupted(held.opened, interrupt);
+  passMountGate(interrupt: AbortSignal): Promise<void> {
+    return this.#mountCalls.pass(interrupt);
   }
 
   // -- the helper of hb_ctl_path
@@ -380,23 +336,5 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
   /** What is there and was not, and what is gone, one phrase each; empty when clean. */
   leftovers(): string[] {
     return [...differences(this.#clean, inventory(this)), ...this.disasters.map((what) => `disaster: ${what}`)];
-  }
-}
-
-function hold(gates: Gate[]): Hold {
-  const one = gate();
-  gates.push(one);
-  return one;
-}
-
-async function orInterrupted(work: Promise<void>, interrupt: AbortSignal): Promise<void> {
-  if (interrupt.aborted) refuse("EINTR");
-  const interrupted = deferred<void>();
-  const onAbort = (): void => interrupted.reject(new Refusal("EINTR"));
-  interrupt.addEventListener("abort", onAbort, { once: true });
-  try {
-    await Promise.race([work, interrupted.promise]);
-  } finally {
-    interrupt.removeEventListener("abort", onAbort);
   }
 }

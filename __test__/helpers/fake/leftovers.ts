@@ -18,6 +18,7 @@ export function inventory(kernel: FakeKernel): string[] {
     }
   }
   for (const superblock of kernel.superblocks) found.push(`superblock of ${superblock.device.name} (${superblock.dying ? "dying" : `${superblock.users} users`})`);
+  for (const domain of kernel.domains) found.push(`domain ${domain}`);
   for (const disk of kernel.disks) {
     if (disk.claim !== null && !kernel.superblocks.has(disk.claim as never)) found.push(`claim of ${disk.name} by ${disk.claim.by}`);
   }

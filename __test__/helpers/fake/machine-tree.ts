@@ -8,18 +8,29 @@ import type { FakeKernel } from "./kernel.ts";
 import { computedDirectory, link, textFile, type DirectoryNode, type FileNode, type TreeNode, type Viewer } from "./tree.ts";
 import type { FileSystem } from "./vfs.ts";
 
-export const CONFIGFS_MAGIC = 0x6265_6570;
+const CONFIGFS_MAGIC = 0x6265_6570;
 /** The inode of the initial IPC namespace on every Linux. */
 export const INITIAL_IPC = 4_026_531_839;
 const MAX_HELPER = 255;
 
 type Entries = Record<string, TreeNode | undefined | false>;
 
-export function fileSystem(type: string, magic: number, minor: number, root: DirectoryNode): FileSystem {
-  return { type, magic, number: { major: 0, minor }, root, superOptions: "rw" };
+/** The root directory and what is mounted when the machine is up. */
+export function mountTrees(kernel: FakeKernel, configfsAt: string | null): void {
+  for (const path of ["sys", "proc", "dev", "run", "etc", "sbin", "config"]) kernel.root.directory(path);
+  const mount = (target: string, type: string, magic: number, minor: number, root: DirectoryNode): void => {
+    const fileSystem: FileSystem = { type, magic, number: { major: 0, minor }, root, superOptions: "rw" };
+    const place = target === "/" ? null : kernel.namespace.walk(target, kernel.init);
+    kernel.namespace.attach(place, { fileSystem, source: type, options: "rw,relatime", root: "/", rootNode: root });
+  };
+  mount("/", "ext4", 0xef53, 1, kernel.root);
+  mount("/proc", "proc", 0x9fa0, 20, procfs(kernel));
+  mount("/sys", "sysfs", 0x6265_6572, 21, sysfs(kernel));
+  if (kernel.features.debugfs) mount("/sys/kernel/debug", "debugfs", 0x6462_6720, 22, debugfs(kernel));
+  if (configfsAt !== null) mount(configfsAt, "configfs", CONFIGFS_MAGIC, 23, configfs(kernel));
 }
 
-export function sysfs(kernel: FakeKernel): DirectoryNode {
+function sysfs(kernel: FakeKernel): DirectoryNode {
   return directory({
     block: computedDirectory(() => Object.fromEntries([...kernel.disks].map((disk) => [disk.name, blockDirectory(kernel, disk.name)]))),
     dev: directory({ block: computedDirectory(() => Object.fromEntries([...kernel.disks].map((disk) => [numberText(disk.number), link(`../../devices/virtual/block/${disk.name}`)]))) }),
@@ -33,7 +44,7 @@ export function sysfs(kernel: FakeKernel): DirectoryNode {
   });
 }
 
-export function configfs(kernel: FakeKernel): DirectoryNode {
+function configfs(kernel: FakeKernel): DirectoryNode {
   const cluster = clusterSubsystem(kernel);
   return computedDirectory(() => ({ cluster: kernel.hasModule("ocfs2_nodemanager") && cluster }));
 }
@@ -90,7 +101,7 @@ function mountedDisks(kernel: FakeKernel): Entries {
   return Object.fromEntries(living.map((superblock) => [superblock.device.name, directory({ filecheck: directory({ check: textFile(""), fix: textFile(""), set: textFile("") }) })]));
 }
 
-export function procfs(kernel: FakeKernel): DirectoryNode {
+function procfs(kernel: FakeKernel): DirectoryNode {
   const helper: FileNode = {
     kind: "file",
     read: () => `${kernel.hbCtlPath}\n`,
@@ -112,7 +123,7 @@ function process(viewer: Viewer): DirectoryNode {
   return directory({ ns: directory({ ipc: link(`ipc:[${viewer.ipc}]`), mnt: link(`mnt:[${viewer.pid}]`) }), comm: textFile(`fake-${viewer.pid}\n`) });
 }
 
-export function debugfs(kernel: FakeKernel): DirectoryNode {
+function debugfs(kernel: FakeKernel): DirectoryNode {
   return computedDirectory(() => ({
     o2hb: kernel.hasModule("ocfs2_nodemanager") && heartbeatDebug(kernel),
     ocfs2: kernel.hasModule("ocfs2") && computedDirectory(() => perVolume(kernel, (uuid, name) => ({ fs_state: textFile(`    Device => Id: ${name}  Uuid: ${uuid}\n`) }))),

@@ -18,6 +18,8 @@ const UMOUNT_NOFOLLOW = 8;
 
 export function namespaceAt(kernel: FakeKernel, task: Task, path: string | null): MountNamespace {
   if (path === null) return task.namespace;
+  const pid = /^\/proc\/(\d+|self)\/ns\/mnt$/.exec(path)?.[1];
+  if (pid !== undefined) return kernel.tasks().find((other) => String(other.pid) === (pid === "self" ? String(task.pid) : pid))?.namespace ?? refuse("ENOENT", { syscall: "open", path });
   const place = task.namespace.walk(path, task);
   return kernel.namespaces.get(place.path) ?? refuse("EINVAL", { syscall: "setns", path, code: "O2CB_BAD_MOUNT_OPTION", detail: "the file given is not a mount namespace" });
 }

@@ -16,9 +16,9 @@ import type {
   UnmountRequest,
   VolumeFacts,
 } from "../../../ts/native-types.ts";
-import type { BlockDevice } from "./device.ts";
+import { BlockDevice } from "./device.ts";
 import { deferred } from "./deferred.ts";
-import { abortedCall, refuse, refuseWithCode } from "./errors.ts";
+import { abortedCall, openFailed, Refusal, refuse, refuseWithCode } from "./errors.ts";
 import { mount, mountTable, namespaceAt, unmount } from "./mount-calls.ts";
 import { FakeProcess } from "./process.ts";
 import { acquireRegion, queryRegion } from "./region-lock.ts";
@@ -33,7 +33,7 @@ export class FakeNative extends FakeProcess implements Native {
 
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts> {
     return this.call("readVolume", [device], options?.signal, () => {
-      const disk = this.#deviceOf(this.#walk(device).node) ?? refuseWithCode("O2CB_BAD_DEVICE", "it is not a block device");
+      const disk = this.#openDevice(device);
       if (disk.broken) refuse("EIO", { syscall: "pread", code: "O2CB_IO" });
       if (disk.volume === null) refuseWithCode("O2CB_BAD_SUPERBLOCK", "no OCFS2 superblock is at any of the places where one can be");
       return disk.facts(device, disk.volume);
@@ -42,7 +42,7 @@ export class FakeNative extends FakeProcess implements Native {
 
   readHeartbeatSlots(device: string, geometry: RegionGeometry, options?: CallOptions): Promise<HeartbeatSlot[]> {
     return this.call("readHeartbeatSlots", [device, geometry], options?.signal, () => {
-      const disk = this.#deviceOf(this.#walk(device).node) ?? refuseWithCode("O2CB_BAD_DEVICE", "it is not a block device");
+      const disk = this.#openDevice(device);
       const end = (geometry.startBlock + BigInt(geometry.blocks)) * BigInt(geometry.blockBytes);
       if (disk.broken || end > disk.bytes) refuse("EIO");
       return disk.readSlots(geometry);
@@ -133,7 +133,7 @@ export class FakeNative extends FakeProcess implements Native {
 
   startHeartbeat(directory: string, device: string, options?: CallOptions): Promise<void> {
     return this.call("startHeartbeat", [directory, device], options?.signal, async ({ interrupt }) => {
-      const disk = this.#deviceOf(this.#walk(device).node) ?? refuse("EISDIR", { syscall: "open", code: "O2CB_BAD_DEVICE", path: device });
+      const disk = this.#openDevice(device);
       if (disk.readOnly) refuse("EACCES", { syscall: "open", path: device });
       this.#walk(`${directory}/dev`);
       const region = this.kernel.regionAt(directory, this.task) ?? refuse("EACCES", { syscall: "open" });
@@ -235,9 +235,18 @@ export class FakeNative extends FakeProcess implements Native {
     return this.task.namespace.walk(path, this.task);
   }
 
-  #deviceOf(node: TreeNode): BlockDevice | null {
+  /** A device or an image; another file is a device without a volume to nobody. */
+  #openDevice(path: string): BlockDevice {
+    let node: TreeNode;
+    try {
+      ({ node } = this.#walk(path));
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.errno === null) throw error;
+      throw new Refusal(error.errno, { syscall: "open", path, code: openFailed(error.errno) ?? undefined });
+    }
     if (node.kind === "block") return node.device;
-    return node.kind === "file" ? (node.image ?? null) : null;
+    if (node.kind === "directory") refuseWithCode("O2CB_BAD_DEVICE", "it is not a block device", { path });
+    return (node.kind === "file" ? node.image : undefined) ?? new BlockDevice({ name: path, number: { major: 0, minor: 0 }, image: true });
   }
 
   #held(args: readonly unknown[], release: () => void): Held {

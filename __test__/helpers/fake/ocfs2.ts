@@ -40,6 +40,8 @@ export interface Ocfs2Host {
   readonly superblocks: Set<Superblock>;
   readonly disks: ReadonlySet<BlockDevice>;
   hasLocalNode(): boolean;
+  hasModule(name: string): boolean;
+  loadModule(name: string): boolean;
   regions(): Region[];
   /** runs the helper of hb_ctl_path */
   callOut(uuid: string): Promise<void>;
@@ -113,7 +115,7 @@ export class Superblock implements FileSystem {
   async #dismount(): Promise<void> {
     await this.#host.dismount(this);
     if (this.clustered) {
-      for (const region of this.#host.regions()) region.pins.delete(this.volume.uuid);
+      unpinRegions(this.#host, `mount ${this.volume.uuid}`);
       this.#host.superblocks.delete(this);
       await this.#host.callOut(this.volume.uuid);
     }
@@ -202,9 +204,23 @@ function joinDomain(host: Ocfs2Host, volume: VolumeContent): void {
   if (!host.hasLocalNode()) invalid("o2cb: This node has not been configured.");
   const regions = host.regions();
   if (!regions.some((region) => region.live)) invalid(`o2cb: ${host.heartbeat.mode === "global" ? "Global" : "Local"} heartbeat has not been started.`);
+  if (host.features.stackGlue && !host.hasModule("ocfs2_stack_o2cb") && !host.loadModule("ocfs2_stack_o2cb")) {
+    refuse("ENOENT", { kernelMessages: ['ocfs2: Cluster stack driver "o2cb" cannot be found'] });
+  }
+  pinRegions(host, volume.uuid, `mount ${volume.uuid}`);
+}
+
+/** A domain of this name makes its region, or all regions, stay; `pin` tells its users apart. */
+export function pinRegions(host: Ocfs2Host, domain: string, pin: string): void {
   if (!host.features.pinning) return;
-  const pinned = host.heartbeat.mode === "local" ? regions.filter((region) => region.name === volume.uuid) : regions.length <= PIN_CUT_OFF ? regions : [];
-  for (const region of pinned) region.pins.add(volume.uuid);
+  const regions = host.regions();
+  const global = regions.length <= PIN_CUT_OFF ? regions : [];
+  const pinned = host.heartbeat.mode === "local" ? regions.filter((region) => region.name === domain) : global;
+  for (const region of pinned) region.pins.add(pin);
+}
+
+export function unpinRegions(host: Ocfs2Host, pin: string): void {
+  for (const region of host.regions()) region.pins.delete(pin);
 }
 
 /** The remount of a superblock (kernel-abi 7.1): the same heartbeat mode, and no writing on a read-only device. */

@@ -114,12 +114,10 @@ export class FakeProcess {
       const late = fault !== null && "errno" in fault && fault.late === true ? fault.errno : null;
       if (fault !== null && "errno" in fault && late === null) return injected(name, fault) as T;
       const result = await effect({ interrupt: controller.signal, late });
-      if (fault !== null && "kill" in fault) this.kill();
-      if (!this.alive) return await never();
       if (late !== null) throw new Error(`${name} ignored its late failure`);
-      return result;
+      return await this.#unlessKilled(fault, result);
     } catch (error) {
-      if (!this.alive) return await never();
+      await this.#unlessKilled(fault, null);
       throw error instanceof Refusal ? errorFor(name, path ?? undefined, error) : error;
     } finally {
       forget();
@@ -137,15 +135,23 @@ export class FakeProcess {
     const { fault } = begun;
     try {
       if (fault !== null && "errno" in fault) return injected(name, fault) as T;
-      const result = effect();
-      if (fault !== null && "kill" in fault) {
-        this.kill();
-        throw new ProcessKilled(`killed after ${name}`);
-      }
-      return result;
+      return effect();
     } catch (error) {
       throw error instanceof Refusal ? errorFor(name, undefined, error) : error;
+    } finally {
+      if (fault !== null && "kill" in fault) this.#killNow(name);
     }
+  }
+
+  #killNow(name: CallName): never {
+    this.kill();
+    throw new ProcessKilled(`killed after ${name}`);
+  }
+
+  /** The kill that follows a call comes before its caller hears of it, however it ended. */
+  #unlessKilled<T>(fault: Fault | null, result: T): T | Promise<T> {
+    if (fault !== null && "kill" in fault) this.kill();
+    return this.alive ? result : never();
   }
 
   #begin(name: CallName, args: readonly unknown[]): "dead" | { fault: Fault | null } {

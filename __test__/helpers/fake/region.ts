@@ -4,7 +4,7 @@
 // still under way; any failed start leaves a directory without a heartbeat; rmdir waits for a start that runs, and gives EBUSY
 // while pinned; the last block a region writes has generation 0.
 import type { BlockDevice } from "./device.ts";
-import { abortedCall, Refusal, refuse } from "./errors.ts";
+import { Refusal, refuse } from "./errors.ts";
 import type { KernelFeatures } from "./features.ts";
 import { kernelNumber } from "./kernel-number.ts";
 import { computedDirectory, type DirectoryNode, type FileNode } from "./tree.ts";
@@ -114,7 +114,8 @@ export class Region {
     } catch (error) {
       this.device = null;
       this.pid = 0;
-      if (interrupt.aborted) throw abortedCall();
+      // The kernel says EIO for an interrupted start; only the writer knows that it asked for it.
+      if (interrupt.aborted) refuse("EIO", { code: "O2CB_ABORTED" });
       const messages = [`o2hb: Unable to stabilize heartbeat on region ${this.name} (${device.name})`];
       throw error instanceof Refusal ? new Refusal(error.errno, { kernelMessages: messages, ...error.fields }) : error;
     } finally {

@@ -13,6 +13,8 @@ export const CLUSTER = "lab";
 export const NODES = ["alpha", "beta"] as const;
 export const DISK = "/dev/sdb";
 export const DIRECTORY = "/vol";
+/** of the volume on DISK, unless a test names another */
+export const UUID = "77D95EF51C0149D2823674FCC162CF8B";
 
 export interface SetupSettings extends KernelSettings {
   volume?: VolumeSettings;
@@ -67,7 +69,7 @@ export function nothingLoaded(settings: SetupSettings = {}): Machine {
 function build(settings: SetupSettings, modules: readonly string[]): Machine {
   const kernel = new FakeKernel(settings);
   for (const module of modules) kernel.loadModule(module);
-  const content = volume(settings.volume);
+  const content = volume({ uuid: UUID, ...settings.volume });
   const disk = kernel.addDisk({ name: "sdb", number: { major: 8, minor: 16 }, volume: content, readOnly: settings.readOnly ?? false, sectorBytes: settings.sectorBytes ?? 512 });
   for (const path of [DIRECTORY, "/vol2", "/vol3"]) kernel.addDirectory(path);
   kernel.addFile("/etc/hostname", `${NODES[0]}\n`);
