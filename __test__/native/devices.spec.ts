@@ -9,7 +9,7 @@ import { scratch } from "./support.ts";
 const native = loadNative();
 
 /** A heartbeat block that a kernel wrote (kernel-abi specification, 2.2): node 1, left cleanly, 62000 ms; valid at 512 bytes. */
-const written = Buffer.from("c059046b0000000001000000" + "21002cfa" + "0000000000000000" + "30f20000", "hex");
+const written = Buffer.from("c059046b000000000100000021002cfa000000000000000030f20000", "hex");
 
 for (const blockBytes of [512, 4096]) {
   test(`heartbeat slots of ${blockBytes} bytes`, async (t) => {

@@ -12,7 +12,7 @@ import { basename, join } from "node:path";
 import test from "ava";
 import { O2cbError } from "../../ts/errors.ts";
 import { loadNative } from "../../ts/native.ts";
-import { scratch } from "./support.ts";
+import { scratch, sure } from "./support.ts";
 
 const native = loadNative();
 
@@ -104,7 +104,7 @@ test("the mount table has the kernel's lines, and a mount's root is on its own m
     entries.map(({ id, parent, device }) => `${id} ${parent} ${device.major}:${device.minor}`),
     lines.map((line) => line.split(" ").slice(0, 3).join(" ")),
   );
-  const proc = entries.find((entry) => entry.target === "/proc" && entry.type === "proc")!;
+  const proc = sure(entries.find((entry) => entry.target === "/proc" && entry.type === "proc"));
   t.like(await native.inspectPath("/proc", null), { mountId: proc.id, isMountRoot: true });
   t.like(await native.inspectPath("/proc/self/stat", null), { mountId: proc.id, isMountRoot: false });
 });

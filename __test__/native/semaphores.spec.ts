@@ -7,7 +7,7 @@ import test, { type ExecutionContext } from "ava";
 import { O2cbError } from "../../ts/errors.ts";
 import { loadNative } from "../../ts/native.ts";
 import type { RegionLock } from "../../ts/native-types.ts";
-import { child, regionName, scratch, start, threads, until } from "./support.ts";
+import { child, regionName, scratch, start, sure, threads, until } from "./support.ts";
 
 const native = loadNative();
 const { crc32 } = createRequire(import.meta.url)("node:zlib") as { crc32?: (text: string) => number };
@@ -27,12 +27,12 @@ function region(t: ExecutionContext): string {
 }
 
 async function locked(name: string): Promise<RegionLock> {
-  return (await native.lockRegion(name, true, PATIENCE))!;
+  return sure(await native.lockRegion(name, true, PATIENCE));
 }
 
 /** The kernel's own table: one line per set. */
 function row(name: string): string[] | undefined {
-  const key = String(crc32!(name) | 0);
+  const key = String(sure(crc32)(name) | 0);
   const lines = readFileSync("/proc/sysvipc/sem", "utf8").split("\n");
   return lines.map((line) => line.trim().split(/\s+/)).find((fields) => fields[0] === key);
 }
@@ -45,12 +45,12 @@ test("a set is made by the lock, two semaphores under zlib's CRC of the name, fo
   t.is(lock.region, name);
   t.deepEqual(await native.regionSemaphores(name), { references: 0, mutexHeld: true, lastPid: process.pid });
   if (crc32 !== undefined) {
-    const [, , permissions, semaphores] = row(name)!;
+    const [, , permissions, semaphores] = sure(row(name));
     t.deepEqual([permissions, semaphores], ["600", "2"]);
   }
   lock.release();
   lock.release();
-  t.is((await native.regionSemaphores(name))!.mutexHeld, false);
+  t.is((await native.regionSemaphores(name))?.mutexHeld, false);
 });
 
 test("references are counted, and dropping at zero says so instead of waiting", async (t) => {
@@ -128,7 +128,7 @@ test("a lock that nobody remembers is released by the collector", async (t) => {
     const timer = setInterval(() => gc(), 20); process.on("SIGTERM", () => clearInterval(timer)); print("forgotten");`;
   const one = child(t, script, ["--expose-gc"]);
   await one.line();
-  await until("the mutex is free", async () => (await native.regionSemaphores(name))!.mutexHeld === false);
+  await until("the mutex is free", async () => (await native.regionSemaphores(name))?.mutexHeld === false);
   one.process.kill("SIGTERM");
   t.is(await one.ended, 0);
 });
@@ -147,7 +147,7 @@ test("a wait that lasts too long names the holder", async (t) => {
       code: "O2CB_TIMEOUT",
     });
     t.is((error as O2cbError).holder, one.process.pid);
-    t.regex(error!.message, new RegExp(`held by process ${one.process.pid}, after ${ms} ms`));
+    t.regex(sure(error).message, new RegExp(`held by process ${one.process.pid}, after ${ms} ms`));
     t.true(performance.now() - begin >= ms);
   }
 });
@@ -162,7 +162,7 @@ test("a wait is given up, and the next one gets the mutex", async (t) => {
   await t.throwsAsync(waiting, { instanceOf: O2cbError, code: "O2CB_ABORTED" });
   const next = native.lockRegion(name, true, PATIENCE);
   lock.release();
-  const got = (await next)!;
+  const got = sure(await next);
   t.is(got.references(), 0);
   got.release();
 });
@@ -175,7 +175,7 @@ test("a wait ends in a new set when the old one is destroyed", async (t) => {
   await until("both wait", () => threads("lock-region") >= 2);
   lock.take(false);
   lock.destroy();
-  const got = (await waiting)!;
+  const got = sure(await waiting);
   t.is(got.references(), 0);
   got.destroy();
   const other = await absent;

@@ -55,6 +55,14 @@ export async function until(
   }
 }
 
+/** The value, which is there. */
+export function sure<T>(value: T | null | undefined): T {
+  if (value == null) {
+    throw new Error("nothing is there");
+  }
+  return value;
+}
+
 export interface Child {
   process: ChildProcess;
   /** the next line it writes */
@@ -99,7 +107,7 @@ export function start(t: ExecutionContext, path: string, args: string[], options
     one.once("error", reject);
     one.once("exit", (status, signal) => resolve(status ?? signal ?? ""));
   });
-  const lines = createInterface({ input: one.stdout! })[Symbol.asyncIterator]();
+  const lines = createInterface({ input: sure(one.stdout) })[Symbol.asyncIterator]();
   const line = async (): Promise<string> => String((await lines.next()).value);
   return { process: one, line, ended };
 }
