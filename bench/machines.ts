@@ -44,7 +44,7 @@ async function coldMounts(node: Node): Promise<void> {
 
 async function eightAgainstOne(node: Node): Promise<void> {
   const times: Record<string, number[]> = { one: [], eight: [] };
-  const script = [`${root}/__test__/e2e/guest-scripts/mount-many.mjs`, `${root}/dist/index.js`];
+  const script = [`${root}__test__/e2e/guest-scripts/mount-many.mjs`, `${root}dist/index.js`];
   const pairs = letters.map((letter) => `/dev/vd${letter}=/m${letter}`);
   for (let round = 0; round < Math.max(2, rounds - 2); round += 1) {
     for (const [who, list] of [["one", pairs.slice(0, 1)], ["eight", pairs]] as const) {

@@ -5,7 +5,7 @@ import { assertCleanVolume, format, root, scenario, sharedLab } from "./ours.ts"
 import type { Node } from "./vm/node.ts";
 
 const shared = sharedLab({ nodes: 1, disks: [{ mib: 256 }], limitSeconds: 2400 });
-const MOUNT = ["node", "-r", `${root}/__test__/e2e/guest-scripts/signal-at-step.cjs`, "/usr/lib/ocfs2-group/mount.ocfs2.cjs", "/dev/vda", "/one", "-o", "rw", "--json"];
+const MOUNT = ["node", "-r", `${root}__test__/e2e/guest-scripts/signal-at-step.cjs`, "/usr/lib/ocfs2-group/mount.ocfs2.cjs", "/dev/vda", "/one", "-o", "rw", "--json"];
 
 let steps: string[] | undefined;
 

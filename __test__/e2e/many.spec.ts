@@ -11,7 +11,7 @@ scenario("four volumes mounted at once from one process, and unmounted at once",
   for (const letter of letters) await format(node, `/dev/vd${letter}`);
   await node.run(`mkdir -p ${letters.map((letter) => `/m${letter}`).join(" ")}`);
   const pairs = letters.map((letter) => `/dev/vd${letter}=/m${letter}`);
-  await node.run(["node", `${root}/__test__/e2e/guest-scripts/mount-many.mjs`, `${root}/dist/index.js`, ...pairs]);
+  await node.run(["node", `${root}__test__/e2e/guest-scripts/mount-many.mjs`, `${root}dist/index.js`, ...pairs]);
   t.is((await node.regions()).length, 4);
   t.is((await node.ocfs2Mounts()).length, 4);
   await Promise.all(letters.map((letter) => node.run(["umount", `/m${letter}`])));

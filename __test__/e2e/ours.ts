@@ -8,7 +8,8 @@ import type { KernelName } from "./vm/kernels.ts";
 import type { Node } from "./vm/node.ts";
 import { missingForMachines } from "./vm/requirements.ts";
 
-export const root = fileURLToPath(new URL("../..", import.meta.url));
+/** The repository, with a slash at its end. */
+export const root = fileURLToPath(new URL("../../", import.meta.url));
 export const CLUSTER = "lab";
 /** Where `--divert` keeps the C tool. */
 export const PEER_MOUNT = "/sbin/mount.ocfs2.distrib";
@@ -49,7 +50,8 @@ async function prepareNode(node: Node, options: { hbCtlPath?: string; install?: 
 }
 
 export async function installHelpers(node: Node): Promise<void> {
-  await node.run(["node", `${root}/scripts/helpers.mjs`, "install-helpers", "--divert"], { limitSeconds: 120 });
+  // The installed package's command: unlike the npm script it builds nothing, which would take minutes in a machine.
+  await node.run(["node", `${root}bin/ocfs2-group.js`, "install-helpers", "--divert"], { limitSeconds: 120 });
 }
 
 export interface FormatOptions {

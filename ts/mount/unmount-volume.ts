@@ -8,11 +8,12 @@
 //
 // Left to the reaper: superblocks that die later, without us.
 import { constants } from "node:os";
-import { exists, readHint } from "../attributes.ts";
+import { exists, readHint, readOptional } from "../attributes.ts";
 import { errnoName, isErrno, O2cbError } from "../errors.ts";
-import type { MountEntry, Native, PathFacts } from "../native-types.ts";
+import type { DeviceNumber, MountEntry, Native, PathFacts } from "../native-types.ts";
 import { devicePath, FILESYSTEM_TYPE, kernelName, sameDevice, visibleMounts } from "../region/superblock.ts";
 import { leaveMount, type MountLeave } from "../stack/classic.ts";
+import { CONFIGFS_BASES } from "../stack/detect.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { isRegionName } from "../volume.ts";
 import { remountOptions, parseMountOptions } from "./options.ts";
@@ -74,15 +75,17 @@ export async function unmountVolume(native: Native, request: UnmountVolumeReques
   }
   emit(onStep, { step: "unmounted", directory: entry.target, milliseconds: Date.now() - began });
 
+  if (group.problem !== null) {
+    emit(onStep, { step: "warning", code: group.problem.code, message: `'${entry.target}' is unmounted, but its group is not left: ${group.problem.message}` });
+    return { ...base, outcome: "leave-failed", leaveError: group.problem };
+  }
   if (group.region === null || group.directory === null) return { ...base, outcome: "no-group" };
   if (program !== null) emit(onStep, { step: "kernel-leaves", region: group.region, program });
   try {
-    const others = await visibleMounts(native, entry.device, namespace);
     const leave = { region: group.region, directory: group.directory, device: entry.source, deviceNumber: entry.device, kernelLeaves: program !== null, patienceMs: PATIENCE_MS };
-    const left = others.length > 0 ? "still-in-use" : await leaveTwice(native, leave, onStep);
-    if (left === "still-in-use") {
-      const reason = others.length > 0 ? `it is mounted on '${others[0]?.target}' as well` : "something still uses the superblock (an open file after a lazy unmount, or another namespace)";
-      emit(onStep, { step: "still-in-use", region: group.region, device: entry.source, reason });
+    const inUse = await leaveTwice(native, leave, entry.device, namespace, onStep);
+    if (inUse !== null) {
+      emit(onStep, { step: "still-in-use", region: group.region, device: entry.source, reason: inUse });
       return { ...base, outcome: "still-in-use" };
     }
     return { ...base, outcome: program === null ? "left" : "kernel-leaves" };
@@ -93,12 +96,21 @@ export async function unmountVolume(native: Native, request: UnmountVolumeReques
   }
 }
 
-/** Once more where it fails, since after umount2 nobody but a reaper would do it. A leave that failed holds what it held. */
-async function leaveTwice(native: Native, leave: MountLeave, onStep: OnStep | undefined): Promise<"left" | "still-in-use"> {
+/**
+ * S5 and S6; null when left, else what still uses the superblock. Once more where it fails, since after umount2 nobody but a
+ * reaper would do it; a leave that failed holds what it held.
+ */
+async function leaveTwice(native: Native, leave: MountLeave, device: DeviceNumber, namespace: string | null, onStep: OnStep | undefined): Promise<string | null> {
+  const once = async (): Promise<string | null> => {
+    const [other] = await visibleMounts(native, device, namespace);
+    if (other !== undefined) return `it is mounted on '${other.target}' as well`;
+    const left = await leaveMount(native, leave, { onStep });
+    return left === "left" ? null : "something still uses the superblock (an open file after a lazy unmount, or another namespace)";
+  };
   try {
-    return await leaveMount(native, leave, { onStep });
+    return await once();
   } catch {
-    return leaveMount(native, leave, { onStep });
+    return once();
   }
 }
 
@@ -127,36 +139,57 @@ async function locate(native: Native, target: string, namespace: string | null, 
 interface Group {
   region: string | null;
   directory: string | null;
+  /** why it is not known which region the mount relies on, though it relies on one */
+  problem: O2cbError | null;
 }
 
-/** S2: which region the mount relies on. Null where it relies on none of this stack's (local, global, another stack). */
+/**
+ * S2: which region the mount relies on; null where it relies on none of this stack's (local, global, another stack). Never
+ * throws: what cannot be found out is told after the unmount. Looks twice, since a mount with local heartbeat has a region,
+ * and after the unmount nothing else would lead to it.
+ */
 async function findGroup(native: Native, entry: MountEntry): Promise<Group> {
-  const options = entry.superOptions.split(",");
-  if (!options.includes("heartbeat=local")) return { region: null, directory: null };
+  const none = { region: null, directory: null, problem: null };
+  if (!entry.superOptions.split(",").includes("heartbeat=local")) return none;
+  for (const last of [false, true]) {
+    try {
+      const own = await findRegion(native, entry);
+      if (own !== null) return { region: own.name, directory: own.directory, problem: null };
+    } catch (cause) {
+      const message = `the heartbeat region of '${entry.target}' could not be found: ${(cause as Error).message}`;
+      if (last) return { ...none, problem: new O2cbError("O2CB_UNKNOWN_REGION", message, { operation: "find-region", path: entry.source, cause }) };
+    }
+  }
+  return none;
+}
+
+async function findRegion(native: Native, entry: MountEntry): Promise<StartedRegion | null> {
   const disk = await kernelName(native, entry.device);
   const regions = await startedRegions(native);
   const beating = disk === null ? [] : regions.filter((region) => region.dev === disk && isRegionName(region.name));
-  if (beating.length === 1 && beating[0] !== undefined) return { region: beating[0].name, directory: beating[0].directory };
+  if (beating.length === 1) return beating[0] ?? null;
+  if (regions.length === 0) return null;
   // No region, or several, on this device: the superblock says which is the volume's.
   const path = await devicePath(native, entry.device, entry.source);
-  try {
-    const facts = path === null ? null : await native.readVolume(path);
-    const own = regions.find((region) => region.name === facts?.uuid);
-    return own === undefined ? { region: null, directory: null } : { region: own.name, directory: own.directory };
-  } catch {
-    return { region: null, directory: null };
-  }
+  const facts = path === null ? null : await native.readVolume(path);
+  return regions.find((region) => region.name === facts?.uuid) ?? null;
 }
 
-async function startedRegions(native: Native): Promise<{ name: string; directory: string; dev: string | null }[]> {
+interface StartedRegion {
+  name: string;
+  directory: string;
+  dev: string | null;
+}
+
+async function startedRegions(native: Native): Promise<StartedRegion[]> {
   const found = [];
-  for (const base of ["/sys/kernel/config", "/config"]) {
+  for (const base of CONFIGFS_BASES) {
     const clusters = await listOrNone(native, `${base}/cluster`);
     for (const cluster of clusters) {
       const heartbeat = `${base}/cluster/${cluster}/heartbeat`;
       for (const name of await listOrNone(native, heartbeat)) {
         const directory = `${heartbeat}/${name}`;
-        found.push({ name, directory, dev: await readHint(native, `${directory}/dev`) });
+        found.push({ name, directory, dev: await readOptional(native, `${directory}/dev`) });
       }
     }
     if (clusters.length > 0) break;
@@ -167,8 +200,9 @@ async function startedRegions(native: Native): Promise<{ name: string; directory
 async function listOrNone(native: Native, path: string): Promise<string[]> {
   try {
     return await native.listDirectories(path);
-  } catch {
-    return [];
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
+    throw error;
   }
 }
 

@@ -19,7 +19,7 @@ const REVISION_FILES = [
   "/sys/o2cb/interface_revision",
   "/proc/fs/ocfs2_nodemanager/interface_revision",
 ];
-const CONFIGFS_BASES = ["/sys/kernel/config", "/config"];
+export const CONFIGFS_BASES: readonly string[] = ["/sys/kernel/config", "/config"];
 const CONFIGFS_MAGIC = 0x62656570;
 /** The newest revision of the o2cb interface that is known; kernels from 2006 to today say 5 or less. */
 const NEWEST_REVISION = 5;
