@@ -2,7 +2,8 @@
 // that the lab uses with what they depend on, decompressed, so that busybox's insmod and the host's modprobe can load them.
 //
 // Relies on Debian's packages: linux-image-amd64 depends on the current image; from 7.2 on the image is split into
-// linux-image, linux-binary and linux-modules packages; modules may be compressed and may lie under usr/lib/modules.
+// linux-image, linux-binary, linux-modules and linux-base packages, and the image lies beside the modules; modules may be
+// compressed and may lie under usr/lib/modules.
 import { createHash } from "node:crypto";
 import {
   copyFileSync,
@@ -118,7 +119,10 @@ async function packages(suite: Suite, name: KernelName): Promise<string[]> {
   if (!image.startsWith(`linux-image-${name}`)) {
     throw new LabError("kernel", `Debian ${SUITES[name]} has ${image} now, which is not a ${name} kernel.`);
   }
-  return [image, ...(await suite.dependencies(image)).filter((one) => /^linux-(binary|modules)-/.test(one))];
+  return [
+    image,
+    ...(await suite.dependencies(image)).filter((one) => /^linux-(binary|modules|base)-\d/.test(one)),
+  ];
 }
 
 /** Copies from an unpacked package what the lab uses. */
@@ -130,17 +134,16 @@ async function reduce(name: KernelName, tree: string, result: string): Promise<v
   rmSync(join(tree, "lib"), { recursive: true, force: true });
   symlinkSync("usr/lib", join(tree, "lib"));
   const version = readdirSync(join(tree, "usr/lib/modules"))[0];
-  const image =
-    existsSync(join(tree, "boot")) &&
-    readdirSync(join(tree, "boot")).find((file) => file.startsWith("vmlinuz-"));
-  if (version === undefined || !image)
+  const image = version === undefined ? undefined : findImage(tree, version);
+  if (version === undefined || image === undefined) {
     throw new LabError("kernel", `The packages of kernel ${name} hold no image or no modules.`);
+  }
 
   const from = join(tree, "usr/lib/modules", version);
   const to = join(result, "usr/lib/modules", version);
   mkdirSync(to, { recursive: true });
   symlinkSync("usr/lib", join(result, "lib"));
-  copyFileSync(join(tree, "boot", image), join(result, "vmlinuz"));
+  copyFileSync(image, join(result, "vmlinuz"));
   for (const file of ["modules.builtin", "modules.builtin.modinfo", "modules.order"]) {
     if (existsSync(join(from, file))) copyFileSync(join(from, file), join(to, file));
   }
@@ -169,6 +172,14 @@ async function reduce(name: KernelName, tree: string, result: string): Promise<v
   await closure(OPTIONAL, false);
   await host("depmod", ["-b", result, version]);
   writeFileSync(join(result, "kernel.json"), JSON.stringify({ format: FORMAT, version, early }, null, 2));
+}
+
+function findImage(tree: string, version: string): string | undefined {
+  const places = [
+    join(tree, "boot", `vmlinuz-${version}`),
+    join(tree, "usr/lib/modules", version, "vmlinuz"),
+  ];
+  return places.find((path) => existsSync(path));
 }
 
 /** Copies one module, decompressed; returns its path below the modules' directory. */
