@@ -24,7 +24,12 @@ function chosenTiers(argv) {
 /** Prints each result as it comes, with the time since the one before where that is worth knowing. */
 function reporter() {
   let last = performance.now();
+  const timer = setInterval(() => {
+    const silence = performance.now() - last;
+    if (silence >= 60_000) console.log(`        (still running, ${duration(silence)} since the last result)`);
+  }, 60_000);
   return {
+    stop: () => clearInterval(timer),
     report(kind, title) {
       const now = performance.now();
       const took = now - last >= 1000 ? `  (${duration(now - last)})` : "";
@@ -44,21 +49,21 @@ async function runTier(tier, tally) {
     const compiled = await run("cargo", [...args, "--no-run"], { env });
     if (compiled.status !== 0) tally.fail("the Rust tests do not compile");
     if (compiled.status !== 0) return compiled;
-    return readRun("cargo", args, env, libtestReader(tally, reporter()));
+    return readRun("cargo", args, env, tally, libtestReader);
   }
   const ava = fileURLToPath(new URL("./cli.mjs", import.meta.resolve("ava")));
-  return readRun(
-    process.execPath,
-    [ava, "--tap", ...tier.options, ...tier.files],
-    env,
-    tapReader(tally, reporter()),
-  );
+  return readRun(process.execPath, [ava, "--tap", ...tier.options, ...tier.files], env, tally, tapReader);
 }
 
-async function readRun(program, args, env, reader) {
-  const result = await run(program, args, { env, onLine: reader.line });
-  reader.end();
-  return result;
+async function readRun(program, args, env, tally, makeReader) {
+  const shown = reporter();
+  const reader = makeReader(tally, shown);
+  try {
+    return await run(program, args, { env, onLine: reader.line });
+  } finally {
+    reader.end();
+    shown.stop();
+  }
 }
 
 /** Runs one tier to its end; whatever goes wrong becomes a named failure in its tally. */
