@@ -3,10 +3,10 @@
 //! Facts relied on: only `ts/native.ts` loads this module and checks what it passes. A function that can block returns a
 //! promise ([`blocking::start`]); the few that cannot are the methods of things that are held.
 //!
-//! `napi`'s macros write the glue with `unsafe` inside; there is none in these files.
-#![allow(unsafe_code)]
+//! The macros of `napi` write the glue; there is no `unsafe` in these files.
 // In a test build the macros register nothing, so everything looks unused.
 #![cfg_attr(test, allow(dead_code))]
+// As in the crates below: made once per failed call, never in a loop.
 #![allow(clippy::result_large_err)]
 
 mod blocking;

@@ -14,6 +14,9 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+/// Between two signals to a thread that does not wake up.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// The signal that interrupts a worker.
 pub fn signal() -> i32 {
     libc::SIGRTMIN() + 6
@@ -71,16 +74,15 @@ impl Cancel {
     }
 
     /// Gives the operation up: sets the flag and interrupts its thread until that has finished. Never blocks.
+    /// A thread that has not started yet sees the flag before its first call.
     pub fn cancel(&self) {
-        if self.0.asked.swap(true, Ordering::SeqCst) || self.finished() {
+        if self.0.asked.swap(true, Ordering::SeqCst) || !self.kick() {
             return;
         }
         let this = self.clone();
         let kicker = std::thread::Builder::new().name("ocfs2-cancel".into()).stack_size(64 * 1024);
-        if kicker.spawn(move || this.kick_until_finished()).is_err() {
-            // No thread to be had: one signal is what remains.
-            self.kick();
-        }
+        // Without a thread to be had, the one signal that was sent is what remains.
+        drop(kicker.spawn(move || this.kick_until_finished()));
     }
 
     /// Runs a system call again for as long as it is interrupted by anything but the cancellation.
@@ -108,29 +110,23 @@ impl Cancel {
         *self.0.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
     }
 
-    fn finished(&self) -> bool {
-        matches!(*self.0.target.lock().unwrap_or_else(PoisonError::into_inner), Target::Finished)
-    }
-
-    /// One signal to the thread, if it runs; whether there may be need of another.
+    /// One signal to the thread, where it runs; whether it did.
     pub(crate) fn kick(&self) -> bool {
         let target = self.0.target.lock().unwrap_or_else(PoisonError::into_inner);
-        match *target {
-            Target::NotStarted => true,
-            Target::Finished => false,
-            Target::Running(thread) => {
-                // SAFETY: the thread detaches under the lock that is held here, before it ends, so its id is valid.
-                unsafe { libc::pthread_kill(thread, signal()) };
-                true
-            }
-        }
+        let Target::Running(thread) = *target else { return false };
+        // SAFETY: the thread detaches under the lock that is held here, before it ends, so its id is valid.
+        unsafe { libc::pthread_kill(thread, signal()) };
+        true
     }
 
     fn kick_until_finished(&self) {
         let mut pause = Duration::from_millis(2);
-        while self.kick() {
+        loop {
             std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_secs(1));
+            if !self.kick() {
+                return;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }

@@ -34,6 +34,9 @@ pub fn start(directory: &Path, device: &Path, cancel: &Cancel) -> Result<()> {
         .or_error(OPERATION, "open", &attribute)?;
     let value = disk.as_raw_fd().to_string();
     let log = KernelLog::mark();
+    if cancel.asked() {
+        return Err(failed(Errno::INTR, &attribute, true, log));
+    }
     match write(&file, value.as_bytes()) {
         Ok(written) if written == value.len() => Ok(()),
         Ok(written) => {

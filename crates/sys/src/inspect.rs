@@ -80,7 +80,6 @@ pub struct PathFacts {
 
 /// Looks at `path` in `namespace` (a path), or here. Enters the namespace: see [`Namespace`].
 pub fn inspect(path: &Path, namespace: Option<&Path>, cancel: &Cancel) -> Result<PathFacts> {
-    // Entered by read_table too, where that is needed: entering twice is harmless.
     Namespace::open(OPERATION, namespace, cancel)?.enter(OPERATION)?;
     let real = std::fs::canonicalize(path)
         .map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::INVAL))
@@ -94,6 +93,7 @@ pub fn inspect(path: &Path, namespace: Option<&Path>, cancel: &Cancel) -> Result
     let device = DeviceNumber { major: facts.stx_dev_major, minor: facts.stx_dev_minor };
     let (mount_id, is_mount_root) = match by_statx(&facts) {
         Some(mount) => mount,
+        // The thread stands in the namespace by now, so this is the table of the namespace.
         None => by_table(&mountinfo::read_table(None, cancel)?, &real_path, device).unwrap_or_default(),
     };
     let kind = Kind::of(FileType::from_raw_mode(facts.stx_mode.into()));
