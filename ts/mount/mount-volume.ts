@@ -9,14 +9,14 @@ import { readHint } from "../attributes.ts";
 import { O2cbError } from "../errors.ts";
 import { aborted, beginGroupJoin, throwIfAborted, type GroupJoin } from "../membership.ts";
 import type { Native } from "../native-types.ts";
-import { FILESYSTEM_TYPE } from "../region/superblock.ts";
+import { FILESYSTEM_TYPE, sameDevice } from "../region/superblock.ts";
 import { MOUNT_SERVICE } from "../stack/cluster-stack.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { CLASSIC_STACK, openVolume, type Volume } from "../volume.ts";
 import { explainMountFailure } from "./errno-guide.ts";
 import { kernelOptions, parseMountOptions, type ParsedMountOptions } from "./options.ts";
 import { MS_RDONLY, performMount, wasInterrupted, type Performed } from "./perform.ts";
-import { remountVolume } from "./remount.ts";
+import { mountAt, remountVolume } from "./remount.ts";
 import { checkDevice, checkDirectory } from "./target.ts";
 
 export interface MountVolumeRequest {
@@ -65,6 +65,7 @@ export async function mountVolume(native: Native, request: MountVolumeRequest): 
   const directory = await checkDirectory(native, request.directory, namespace, signal);
   const device = await checkDevice(native, request.device, signal);
   const volume = await openVolume(native, device.path, { signal, onStep });
+  await refuseSecondLayer(native, volume, directory.path, namespace, signal);
   const readOnly = (parsed.flags & MS_RDONLY) !== 0;
   const clustered = checkVolume(volume, readOnly);
   const options = kernelOptions(parsed, {
@@ -100,6 +101,19 @@ interface Plan {
   directory: string;
   namespace: string | null;
   readOnly: boolean;
+}
+
+/** mount(2) refuses the same volume on the same directory with EBUSY; the newer calls would stack it without a word. */
+async function refuseSecondLayer(native: Native, volume: Volume, directory: string, namespace: string | null, signal?: AbortSignal): Promise<void> {
+  const there = await mountAt(native, directory, namespace, signal);
+  if (there === null || !sameDevice(there.device, volume.deviceNumber)) return;
+  throw new O2cbError("O2CB_MOUNT_FAILED", `'${volume.device}' is mounted on '${directory}' already`, {
+    operation: "mount",
+    errno: -constants.errno.EBUSY,
+    path: directory,
+    region: volume.uuid,
+    remedy: "nothing needs to be done; to change its options use mount -o remount",
+  });
 }
 
 /** Whether the mount needs the group. The kernel would answer the cases refused here with a bare EINVAL or EACCES. */
