@@ -100,7 +100,10 @@ function sentence(error: NativeError, code: ErrorCode): string {
 /** What the caller gets for what the native module threw. */
 function converted(error: NativeError, site: Site, signal?: AbortSignal): Error {
   if (error.operation === undefined || !Object.hasOwn(errorCodes, error.code)) {
-    return withStack(new TypeError(error.message, { cause: error }), site);
+    return withStack(
+      new TypeError(error.message || `a wrong argument: ${error.code}`, { cause: error }),
+      site,
+    );
   }
   const code = error.code as ErrorCode;
   const cause: unknown = code === "O2CB_ABORTED" ? signal?.reason : undefined;

@@ -131,6 +131,11 @@ test.serial("an error names operation, path, errno and call, and has the caller'
 
 test.serial("wrong arguments are TypeError and RangeError", async (t) => {
   await t.throwsAsync(native.readAttribute(7 as never), { instanceOf: TypeError });
+  const geometry = { startBlock: 3 as never, blockBytes: 512, blocks: 1 };
+  await t.throwsAsync(native.readHeartbeatSlots("/x", geometry), {
+    instanceOf: TypeError,
+    message: /Bigint/,
+  });
   await t.throwsAsync(native.lockRegion("A", false, -1), { instanceOf: RangeError });
   await t.throwsAsync(native.lockRegion("A", false, Number.NaN), { instanceOf: RangeError });
   await t.throwsAsync(native.setIoPriority(2 ** 31, 1, 0), { instanceOf: RangeError });

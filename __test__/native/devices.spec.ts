@@ -1,10 +1,19 @@
 // Reading images directly: heartbeat slots at both block sizes, and what is no volume.
-import { closeSync, ftruncateSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  closeSync,
+  constants,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { O2cbError } from "../../ts/errors.ts";
 import { loadNative } from "../../ts/native.ts";
-import { scratch } from "./support.ts";
+import { scratch, threads, until } from "./support.ts";
 
 const native = loadNative();
 
@@ -102,4 +111,35 @@ test("a heartbeat is started on nothing but a device", async (t) => {
   writeFileSync(join(root, "image"), "");
   const attribute = (await t.throwsAsync(native.startHeartbeat(root, join(root, "image")))) as O2cbError;
   t.like(attribute, { errno: -2, path: join(root, "dev") });
+});
+
+test("a start that is given up while the kernel waits is an abort, and no stray signal is", async (t) => {
+  const root = scratch(t);
+  execFileSync("mkfifo", [join(root, "dev")]);
+  writeFileSync(join(root, "device"), "");
+  const full = openSync(join(root, "dev"), constants.O_RDWR | constants.O_NONBLOCK);
+  t.teardown(() => closeSync(full));
+  const fill = (): void => {
+    for (;;) {
+      writeSync(full, Buffer.alloc(4096));
+    }
+  };
+  t.throws(fill, { code: "EAGAIN" });
+  let settled = false;
+  const caller = new AbortController();
+  const call = native
+    .startHeartbeat(root, join(root, "device"), { signal: caller.signal })
+    .finally(() => (settled = true));
+  await until("it is blocked", () => threads("start-heartbeat") === 1);
+  let seen = 0;
+  const count = (): void => void seen++;
+  process.on("SIGWINCH", count);
+  const timer = setInterval(() => process.kill(process.pid, "SIGWINCH"), 2);
+  await until("50 signals have arrived", () => seen >= 50);
+  clearInterval(timer);
+  process.off("SIGWINCH", count);
+  t.false(settled);
+  caller.abort();
+  const error = await t.throwsAsync(call, { instanceOf: O2cbError, code: "O2CB_ABORTED" });
+  t.like(error, { errno: -4, syscall: "write", path: join(root, "dev") });
 });
