@@ -150,6 +150,11 @@ mod tests {
     }
 
     #[test]
+    fn parity_positions_hold_no_data() {
+        assert!((0..16).all(|power| data_bit(1 << power).is_none()) && data_bit(0).is_none());
+    }
+
+    #[test]
     fn a_structure_that_does_not_fit_is_a_defect() {
         assert!(verified(&[0; 512], 505).is_err());
         assert!(verified(&[0; 512], usize::MAX).is_err());

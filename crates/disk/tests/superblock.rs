@@ -5,7 +5,7 @@
 mod support;
 
 use ocfs2_group_disk::ecc::{Check, INODE_CHECK};
-use ocfs2_group_disk::{Superblock, probe_superblock};
+use ocfs2_group_disk::{ReadBlock, Superblock, probe_superblock};
 use proptest::prelude::*;
 use support::{MemoryVolume, fixture};
 
@@ -37,7 +37,9 @@ fn encode(superblock: &Superblock) -> Vec<u8> {
         put(0x160, &padded(stack, 4));
         put(0x168, &padded(cluster, 16));
     }
-    put(0x164, &[superblock.stack_flags]);
+    if superblock.feature_incompat & 0x4000 != 0 {
+        put(0x164, &[superblock.stack_flags]);
+    }
     if superblock.has_metadata_ecc() {
         let check = Check::compute(&block, INODE_CHECK).unwrap().encode();
         block[INODE_CHECK..INODE_CHECK + 8].copy_from_slice(&check);
@@ -136,11 +138,37 @@ fn each_check_says_what_it_found() {
         says(0xC2, &[91], "revision 0.91 is not 0.90");
         says(0x50, &[3], "it names itself block 3");
         says(0xFC, &[11], "cluster size 2^11 is not between 2^12 and 2^20 bytes");
+        says(0xFC, &[21], "cluster size 2^21 is not between 2^12 and 2^20 bytes");
         says(0xFC, &[255; 4], "cluster size 2^4294967295 is not between 2^12 and 2^20 bytes");
         says(0xE8, &[0; 8], "it names no root or system directory");
         says(0xF0, &[0; 8], "it names no root or system directory");
         says(0x100, &[0, 1], "256 node slots are more than 255");
     }
+}
+
+#[test]
+fn limits_are_allowed() {
+    for (offset, bytes) in [(0x100, [255, 0]), (0x100, [0, 0]), (0xFC, [20, 0]), (0xFC, [12, 0])] {
+        let mut volume = fixture("4096-o2cb");
+        let superblock = volume.offset(2);
+        volume.write(superblock + offset, &bytes);
+        assert!(volume.facts().is_ok(), "{offset:x} {bytes:?}");
+    }
+}
+
+#[test]
+fn a_superblock_that_vanishes_between_two_reads_is_no_empty_device() {
+    let mut volume = fixture("1024-metaecc");
+    let (superblock, device_bytes) = (volume.offset(2), volume.device_bytes);
+    volume.write(superblock + 0x200, &[3]);
+    let mut seen = false;
+    let mut reader = |offset: u64, len: usize| {
+        let bytes = if offset == superblock && seen { Ok(vec![0; len]) } else { volume.read(offset, len) };
+        seen |= offset == superblock && len == 1024;
+        bytes
+    };
+    let error = probe_superblock(&mut reader, device_bytes, 512).unwrap_err();
+    assert_eq!(error.detail, "the superblock at byte 2048: it does not carry the OCFS2 signature");
 }
 
 #[test]
