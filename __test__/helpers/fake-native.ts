@@ -31,4 +31,11 @@ export {
   type SetupSettings,
 } from "./fake/setups.ts";
 export { shuffleTurns } from "./fake/shuffle.ts";
-export { walkAborts, walkFaults, walkKills, type Outcome, type Scenario, type WalkPoint } from "./fake/walk.ts";
+export {
+  walkAborts,
+  walkFaults,
+  walkKills,
+  type Outcome,
+  type Scenario,
+  type WalkPoint,
+} from "./fake/walk.ts";

@@ -66,33 +66,56 @@ export class CTools {
 
   /** mount.ocfs2 of the C tools; `options` as after -o. */
   mount(device: string, directory: string, options = ""): Promise<void> {
-    return this.#run("mount.ocfs2", async (task) => {
-      const { node } = task.namespace.walk(device, task);
-      if (node.kind !== "block" || node.device.volume === null) return refuseWithCode("O2CB_BAD_SUPERBLOCK", "while opening the device");
-      const { device: disk } = node;
-      const { volume } = disk;
-      const words = options.split(",").filter((word) => word !== "" && word !== "rw" && word !== "defaults");
-      const flags = words.includes("ro") ? MS_RDONLY : 0;
-      const data = words.filter((word) => word !== "ro");
-      const local = volume === null || (volume.featureIncompat & INCOMPAT_LOCAL_MOUNT) !== 0;
-      data.push(local ? "heartbeat=none" : `heartbeat=${volume.stackFlags === 1 ? "global" : "local"}`);
-      if (!local) await this.#begin(task, disk, true);
-      const request = { source: device, target: directory, type: "ocfs2", flags, options: data, api: "mount", namespace: null } as const;
-      try {
-        await mount(this.#kernel, task, request, new AbortController().signal, null);
-      } catch (error) {
-        if (!local && volume !== null) await this.#leave(task, volume.uuid, true).catch(() => undefined);
-        throw error;
-      }
-    }, "mount");
+    return this.#run(
+      "mount.ocfs2",
+      async (task) => {
+        const { node } = task.namespace.walk(device, task);
+        if (node.kind !== "block" || node.device.volume === null)
+          return refuseWithCode("O2CB_BAD_SUPERBLOCK", "while opening the device");
+        const { device: disk } = node;
+        const { volume } = disk;
+        const words = options
+          .split(",")
+          .filter((word) => word !== "" && word !== "rw" && word !== "defaults");
+        const flags = words.includes("ro") ? MS_RDONLY : 0;
+        const data = words.filter((word) => word !== "ro");
+        const local = volume === null || (volume.featureIncompat & INCOMPAT_LOCAL_MOUNT) !== 0;
+        data.push(local ? "heartbeat=none" : `heartbeat=${volume.stackFlags === 1 ? "global" : "local"}`);
+        if (!local) await this.#begin(task, disk, true);
+        const request = {
+          source: device,
+          target: directory,
+          type: "ocfs2",
+          flags,
+          options: data,
+          api: "mount",
+          namespace: null,
+        } as const;
+        try {
+          await mount(this.#kernel, task, request, new AbortController().signal, null);
+        } catch (error) {
+          if (!local && volume !== null) await this.#leave(task, volume.uuid, true).catch(() => undefined);
+          throw error;
+        }
+      },
+      "mount",
+    );
   }
 
   /** umount(8) without a helper: the kernel's call-out is all there is. */
   umount(directory: string, lazy = false): Promise<void> {
-    return this.#run("umount", (task) => unmount(this.#kernel, task, { target: directory, flags: lazy ? 2 : 0, namespace: null }), "unmount");
+    return this.#run(
+      "umount",
+      (task) => unmount(this.#kernel, task, { target: directory, flags: lazy ? 2 : 0, namespace: null }),
+      "unmount",
+    );
   }
 
-  async #run(name: string, work: (task: Task) => Promise<void>, call: CallName = "startHeartbeat"): Promise<void> {
+  async #run(
+    name: string,
+    work: (task: Task) => Promise<void>,
+    call: CallName = "startHeartbeat",
+  ): Promise<void> {
     const task = this.#kernel.task({ name });
     try {
       await work(task);
@@ -132,8 +155,10 @@ export class CTools {
     const { volume } = disk;
     if (volume === null) return refuseWithCode("O2CB_BAD_SUPERBLOCK", "no volume");
     const global = volume.stackFlags === 1;
-    if (volume.clusterName !== null && volume.clusterName !== cluster.name) refuseWithCode("O2CB_INVALID_CLUSTER_NAME", "another cluster");
-    if (global !== (this.#kernel.heartbeat.mode === "global")) refuseWithCode("O2CB_INVALID_HEARTBEAT_MODE", "another mode");
+    if (volume.clusterName !== null && volume.clusterName !== cluster.name)
+      refuseWithCode("O2CB_INVALID_CLUSTER_NAME", "another cluster");
+    if (global !== (this.#kernel.heartbeat.mode === "global"))
+      refuseWithCode("O2CB_INVALID_HEARTBEAT_MODE", "another mode");
     if (global) return;
     const set = await this.#lock(task, volume.uuid);
     try {
@@ -148,7 +173,9 @@ export class CTools {
     const region = new Region(uuid, cluster, this.#kernel);
     cluster.regions.set(uuid, region);
     region.blockBytes = disk.sectorBytes;
-    region.startBlock = ((disk.volume?.heartbeat?.startBlock ?? 0n) * BigInt(disk.volume?.blockBytes ?? 0)) / BigInt(disk.sectorBytes);
+    region.startBlock =
+      ((disk.volume?.heartbeat?.startBlock ?? 0n) * BigInt(disk.volume?.blockBytes ?? 0)) /
+      BigInt(disk.sectorBytes);
     region.blocks = MAX_BLOCKS;
     const controller = new AbortController();
     task.atExit("calls", () => controller.abort());
@@ -169,13 +196,15 @@ export class CTools {
       const count = set.value(COUNT);
       if (count > 0) set.operate(task, [{ index: COUNT, add: -1, undo: !persistent }]);
       if (count > 1) return;
-      const region = cluster.regions.get(uuid) ?? refuseWithCode("O2CB_SERVICE_UNAVAILABLE", `there is no region ${uuid}`);
+      const region =
+        cluster.regions.get(uuid) ?? refuseWithCode("O2CB_SERVICE_UNAVAILABLE", `there is no region ${uuid}`);
       await region.stop();
       cluster.regions.delete(uuid);
       this.#kernel.semaphores(task.ipc).remove(set);
       destroyed = true;
     } catch (error) {
-      if (error instanceof Refusal && error.errno === "EBUSY") refuseWithCode("O2CB_REGION_IN_USE", "the region is pinned");
+      if (error instanceof Refusal && error.errno === "EBUSY")
+        refuseWithCode("O2CB_REGION_IN_USE", "the region is pinned");
       throw error;
     } finally {
       if (!destroyed) set.operate(task, MUTEX_UP);

@@ -50,7 +50,10 @@ export interface ConfigfsHost extends RegionHost {
 
 export function clusterSubsystem(host: ConfigfsHost): DirectoryNode {
   return computedDirectory(
-    () => Object.fromEntries([...host.clusters.values()].map((cluster) => [cluster.name, clusterDirectory(host, cluster)])),
+    () =>
+      Object.fromEntries(
+        [...host.clusters.values()].map((cluster) => [cluster.name, clusterDirectory(host, cluster)]),
+      ),
     {
       make(name) {
         if (host.clusters.size > 0) refuse("ENOSPC");
@@ -101,23 +104,33 @@ function fenceMethod(cluster: Cluster): FileNode {
 }
 
 function nodeGroup(cluster: Cluster, host: ConfigfsHost): DirectoryNode {
-  return computedDirectory(() => Object.fromEntries([...cluster.nodes.values()].map((node) => [node.name, nodeDirectory(cluster, node)])), {
-    make(name) {
-      if (Buffer.byteLength(name) > MAX_NODE_NAME) refuse("ENAMETOOLONG");
-      cluster.nodes.set(name, new ClusterNode(name));
+  return computedDirectory(
+    () =>
+      Object.fromEntries(
+        [...cluster.nodes.values()].map((node) => [node.name, nodeDirectory(cluster, node)]),
+      ),
+    {
+      make(name) {
+        if (Buffer.byteLength(name) > MAX_NODE_NAME) refuse("ENAMETOOLONG");
+        cluster.nodes.set(name, new ClusterNode(name));
+      },
+      remove(name) {
+        // The heartbeat thread depends on the local node (o2hb_thread); drivers without pins let it go.
+        const beats = [...cluster.regions.values()].some((region) => region.device !== null);
+        if (host.features.pinning && beats && cluster.nodes.get(name)?.local) refuse("EBUSY");
+        cluster.nodes.delete(name);
+      },
     },
-    remove(name) {
-      // The heartbeat thread depends on the local node (o2hb_thread); drivers without pins let it go.
-      const beats = [...cluster.regions.values()].some((region) => region.device !== null);
-      if (host.features.pinning && beats && cluster.nodes.get(name)?.local) refuse("EBUSY");
-      cluster.nodes.delete(name);
-    },
-  });
+  );
 }
 
 function nodeDirectory(cluster: Cluster, node: ClusterNode): DirectoryNode {
   const others = [...cluster.nodes.values()].filter((other) => other !== node);
-  const attribute = (read: () => string, write: (text: string) => void): TreeNode => ({ kind: "file", read: () => `${read()}\n`, write });
+  const attribute = (read: () => string, write: (text: string) => void): TreeNode => ({
+    kind: "file",
+    read: () => `${read()}\n`,
+    write,
+  });
   return computedDirectory(() => ({
     num: attribute(
       () => String(node.number ?? 0),
@@ -165,9 +178,14 @@ function nodeDirectory(cluster: Cluster, node: ClusterNode): DirectoryNode {
 }
 
 function heartbeatGroup(host: ConfigfsHost, cluster: Cluster): DirectoryNode {
-  const regions = (): Record<string, TreeNode> => Object.fromEntries([...cluster.regions.values()].map((region) => [region.name, region.directory()]));
+  const regions = (): Record<string, TreeNode> =>
+    Object.fromEntries([...cluster.regions.values()].map((region) => [region.name, region.directory()]));
   return computedDirectory(
-    () => ({ dead_threshold: deadThreshold(host, cluster), mode: host.features.heartbeatMode && mode(host, cluster), ...regions() }),
+    () => ({
+      dead_threshold: deadThreshold(host, cluster),
+      mode: host.features.heartbeatMode && mode(host, cluster),
+      ...regions(),
+    }),
     {
       make(name: string) {
         if (Buffer.byteLength(name) > MAX_REGION_NAME) refuse("ENAMETOOLONG");
@@ -201,7 +219,8 @@ function mode(host: ConfigfsHost, cluster: Cluster): FileNode {
     read: () => `${host.heartbeat.mode}\n`,
     write(text) {
       const word = text.replace(/\n$/, "").toLowerCase();
-      const found = word === "" ? undefined : (["local", "global"] as const).find((name) => name.startsWith(word));
+      const found =
+        word === "" ? undefined : (["local", "global"] as const).find((name) => name.startsWith(word));
       if (found === undefined) refuse("EINVAL");
       if (cluster.regions.size === 0) host.heartbeat.mode = found;
     },

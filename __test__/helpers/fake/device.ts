@@ -30,7 +30,10 @@ export interface VolumeSettings {
 }
 
 /** What the first blocks of a volume say, apart from the device it is on. */
-export type VolumeContent = Omit<VolumeFacts, "device" | "deviceNumber" | "isBlockDevice" | "isReadOnly" | "deviceBytes" | "sectorBytes">;
+export type VolumeContent = Omit<
+  VolumeFacts,
+  "device" | "deviceNumber" | "isBlockDevice" | "isReadOnly" | "deviceBytes" | "sectorBytes"
+>;
 
 let volumes = 0;
 
@@ -43,19 +46,28 @@ export function volume(settings: VolumeSettings = {}): VolumeContent {
   const start = settings.heartbeatStart ?? 273n;
   const stamp = stack === "o2cb" ? 0x4000 : 0x80;
   return {
-    uuid: settings.uuid ?? createHash("md5").update(`volume ${(volumes += 1)}`).digest("hex").toUpperCase(),
+    uuid:
+      settings.uuid ??
+      createHash("md5")
+        .update(`volume ${(volumes += 1)}`)
+        .digest("hex")
+        .toUpperCase(),
     label: settings.label ?? "",
     blockBytes,
     clusterBytes,
     clusters: 262_144,
     maxSlots: settings.maxSlots ?? 8,
     featureCompat: 0x3,
-    featureIncompat: 0x10 | (settings.heartbeatDevice ? 0x2 : 0) | (settings.local ? 0x8 : 0) | (stamped ? stamp : 0),
+    featureIncompat:
+      0x10 | (settings.heartbeatDevice ? 0x2 : 0) | (settings.local ? 0x8 : 0) | (stamped ? stamp : 0),
     featureRoCompat: 0x1,
     stackLabel: stack,
     stackFlags: settings.global ? 1 : 0,
     clusterName: stamped ? (settings.cluster ?? "lab") : null,
-    heartbeat: settings.heartbeatProblem === undefined ? { startBlock: start, clusters: Math.max(1, (256 * blockBytes) / clusterBytes) } : null,
+    heartbeat:
+      settings.heartbeatProblem === undefined
+        ? { startBlock: start, clusters: Math.max(1, (256 * blockBytes) / clusterBytes) }
+        : null,
     heartbeatProblem: settings.heartbeatProblem ?? null,
   };
 }
@@ -113,7 +125,9 @@ export class BlockDevice {
     return Array.from({ length: blocks }, (_, slot) => {
       const found = this.slots.get((startBlock + BigInt(slot)) * BigInt(blockBytes));
       // Zeros check out: the seed is 0 and nothing is inverted (kernel-abi 2.2).
-      return found === undefined ? { slot, valid: true, sequence: 0n, node: 0, generation: 0n, deadMs: 0 } : { ...found, slot };
+      return found === undefined
+        ? { slot, valid: true, sequence: 0n, node: 0, generation: 0n, deadMs: 0 }
+        : { ...found, slot };
     });
   }
 

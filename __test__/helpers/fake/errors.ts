@@ -66,14 +66,26 @@ export interface CallKind {
 /** What a failed open(2) of a device means (crates/sys, device::open_failed). */
 export const openFailed = (errno: string): ErrorCode | null => {
   const code = codeFromErrno(errno);
-  return code === "O2CB_SERVICE_UNAVAILABLE" || code === "O2CB_INTERNAL_FAILURE" || code === "O2CB_IO" ? "O2CB_BAD_DEVICE" : null;
+  return code === "O2CB_SERVICE_UNAVAILABLE" || code === "O2CB_INTERNAL_FAILURE" || code === "O2CB_IO"
+    ? "O2CB_BAD_DEVICE"
+    : null;
 };
-const among = (code: ErrorCode, ...errnos: string[]) => (errno: string): ErrorCode | null => (errnos.includes(errno) ? code : null);
-const butForTheCaller = (code: ErrorCode) => (errno: string): ErrorCode | null => (errno === "EPERM" || errno === "ENOMEM" ? null : code);
+const among =
+  (code: ErrorCode, ...errnos: string[]) =>
+  (errno: string): ErrorCode | null =>
+    errnos.includes(errno) ? code : null;
+const butForTheCaller =
+  (code: ErrorCode) =>
+  (errno: string): ErrorCode | null =>
+    errno === "EPERM" || errno === "ENOMEM" ? null : code;
 
 export const callKinds = {
   readVolume: { operation: "read-volume", syscall: "open", recode: openFailed },
-  readHeartbeatSlots: { operation: "read-heartbeat-slots", syscall: "pread", recode: (errno) => (errno === "EIO" ? null : openFailed(errno)) },
+  readHeartbeatSlots: {
+    operation: "read-heartbeat-slots",
+    syscall: "pread",
+    recode: (errno) => (errno === "EIO" ? null : openFailed(errno)),
+  },
   claimDevice: { operation: "claim-device", syscall: "open", recode: openFailed },
   inspectPath: { operation: "inspect-path", syscall: "realpath" },
   readAttribute: { operation: "read-attribute", syscall: "read" },
@@ -82,20 +94,50 @@ export const callKinds = {
   makeDirectory: { operation: "make-directory", syscall: "mkdir" },
   removeDirectory: { operation: "remove-directory", syscall: "rmdir" },
   readLink: { operation: "read-link", syscall: "readlink" },
-  startHeartbeat: { operation: "start-heartbeat", syscall: "write", recode: among("O2CB_HEARTBEAT_FAILED", "EIO", "EINTR", "EINVAL") },
-  lockRegion: { operation: "lock-region", syscall: "semtimedop", recode: (errno) => ({ EINVAL: "O2CB_BAD_SEM", EIDRM: "O2CB_NO_SEM", EAGAIN: "O2CB_TIMEOUT" } as const)[errno] ?? null },
+  startHeartbeat: {
+    operation: "start-heartbeat",
+    syscall: "write",
+    recode: among("O2CB_HEARTBEAT_FAILED", "EIO", "EINTR", "EINVAL"),
+  },
+  lockRegion: {
+    operation: "lock-region",
+    syscall: "semtimedop",
+    recode: (errno) =>
+      ({ EINVAL: "O2CB_BAD_SEM", EIDRM: "O2CB_NO_SEM", EAGAIN: "O2CB_TIMEOUT" } as const)[errno] ?? null,
+  },
   regionSemaphores: { operation: "query-region", syscall: "semctl" },
   mount: { operation: "mount", syscall: "mount", recode: butForTheCaller("O2CB_MOUNT_FAILED") },
-  unmount: { operation: "unmount", syscall: "umount2", recode: (errno) => (errno === "EINVAL" ? "O2CB_NOT_MOUNTED" : butForTheCaller("O2CB_UNMOUNT_FAILED")(errno)) },
+  unmount: {
+    operation: "unmount",
+    syscall: "umount2",
+    recode: (errno) =>
+      errno === "EINVAL" ? "O2CB_NOT_MOUNTED" : butForTheCaller("O2CB_UNMOUNT_FAILED")(errno),
+  },
   mounts: { operation: "read-mounts", syscall: "open" },
   setIoPriority: { operation: "set-io-priority", syscall: "ioprio_set" },
   runProgram: { operation: "run-program", syscall: "posix_spawn" },
   lockFile: { operation: "lock-file", syscall: "open", recode: among("O2CB_TIMEOUT", "EAGAIN") },
   connectAbstract: { operation: "connect-abstract", syscall: "connect" },
-  "RegionLock.references": { operation: "count-references", syscall: "semctl", recode: among("O2CB_NO_SEM", "EINVAL", "EIDRM") },
-  "RegionLock.take": { operation: "take-reference", syscall: "semtimedop", recode: among("O2CB_NO_SEM", "EINVAL", "EIDRM") },
-  "RegionLock.drop": { operation: "drop-reference", syscall: "semtimedop", recode: among("O2CB_NO_SEM", "EINVAL", "EIDRM") },
-  "RegionLock.handOver": { operation: "hand-over-reference", syscall: "semtimedop", recode: among("O2CB_NO_SEM", "EINVAL", "EIDRM") },
+  "RegionLock.references": {
+    operation: "count-references",
+    syscall: "semctl",
+    recode: among("O2CB_NO_SEM", "EINVAL", "EIDRM"),
+  },
+  "RegionLock.take": {
+    operation: "take-reference",
+    syscall: "semtimedop",
+    recode: among("O2CB_NO_SEM", "EINVAL", "EIDRM"),
+  },
+  "RegionLock.drop": {
+    operation: "drop-reference",
+    syscall: "semtimedop",
+    recode: among("O2CB_NO_SEM", "EINVAL", "EIDRM"),
+  },
+  "RegionLock.handOver": {
+    operation: "hand-over-reference",
+    syscall: "semtimedop",
+    recode: among("O2CB_NO_SEM", "EINVAL", "EIDRM"),
+  },
   "RegionLock.destroy": { operation: "destroy-semaphores", syscall: "semctl" },
   "RegionLock.release": { operation: "release-region", syscall: "semtimedop" },
   "Held.release": { operation: "release", syscall: "close" },
@@ -130,7 +172,9 @@ export function codeFromErrno(errno: string): ErrorCode {
 /** What a caller of the native module gets for a refusal. */
 export function errorFor(name: CallName, path: string | undefined, { errno, fields }: Refusal): O2cbError {
   const kind: CallKind = callKinds[name];
-  const code = fields.code ?? (errno === null ? "O2CB_INTERNAL_FAILURE" : (kind.recode?.(errno) ?? codeFromErrno(errno)));
+  const code =
+    fields.code ??
+    (errno === null ? "O2CB_INTERNAL_FAILURE" : (kind.recode?.(errno) ?? codeFromErrno(errno)));
   const number = errno === null ? undefined : errnoNumber(errno);
   const syscall = errno === null ? undefined : (fields.syscall ?? kind.syscall);
   const where = fields.path ?? path;

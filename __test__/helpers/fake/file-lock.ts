@@ -22,7 +22,10 @@ export class FileLocks {
       const queue = this.#waiters.get(path) ?? [];
       queue.push(waiter);
       this.#waiters.set(path, queue);
-      const result = await Promise.race([waiter.granted.promise.then(() => "granted" as const), givenUp.then(() => "given up" as const)]);
+      const result = await Promise.race([
+        waiter.granted.promise.then(() => "granted" as const),
+        givenUp.then(() => "given up" as const),
+      ]);
       if (result === "given up" && queue.includes(waiter)) {
         queue.splice(queue.indexOf(waiter), 1);
         return null;

@@ -26,8 +26,16 @@ export class Gates {
     const opened = deferred<void>();
     // A failure that nobody waits for yet is no failure of the test.
     opened.promise.catch(() => undefined);
-    this.#gates.push({ arrive: () => reached.resolve(), opened: opened.promise, uninterruptible: settings.uninterruptible ?? false });
-    return { reached: reached.promise, finish: () => opened.resolve(), fail: (errno) => opened.reject(new Refusal(errno)) };
+    this.#gates.push({
+      arrive: () => reached.resolve(),
+      opened: opened.promise,
+      uninterruptible: settings.uninterruptible ?? false,
+    });
+    return {
+      reached: reached.promise,
+      finish: () => opened.resolve(),
+      fail: (errno) => opened.reject(new Refusal(errno)),
+    };
   }
 
   /** Passes, at once where nothing is held, or after `otherwise`; EINTR after an interruption. */

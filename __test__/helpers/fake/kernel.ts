@@ -21,7 +21,11 @@ import { Task } from "./task.ts";
 import { link, PlainDirectory } from "./tree.ts";
 import { MountNamespace } from "./vfs.ts";
 
-const REVISION_PATHS = ["/sys/fs/o2cb/interface_revision", "/sys/o2cb/interface_revision", "/proc/fs/ocfs2_nodemanager/interface_revision"] as const;
+const REVISION_PATHS = [
+  "/sys/fs/o2cb/interface_revision",
+  "/sys/o2cb/interface_revision",
+  "/proc/fs/ocfs2_nodemanager/interface_revision",
+] as const;
 
 export interface KernelSettings {
   features?: Partial<KernelFeatures>;
@@ -47,7 +51,10 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
   readonly modules = new Set<string>();
   readonly availableModules: ReadonlySet<string>;
   readonly clusters = new Map<string, Cluster>();
-  readonly heartbeat: { mode: "local" | "global"; deadThreshold: number } = { mode: "local", deadThreshold: 31 };
+  readonly heartbeat: { mode: "local" | "global"; deadThreshold: number } = {
+    mode: "local",
+    deadThreshold: 31,
+  };
   readonly disks = new Set<BlockDevice>();
   readonly mapperNames = new Map<string, string>();
   readonly superblocks = new Set<Superblock>();
@@ -96,7 +103,9 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
     this.#tasks.set(1, this.#init);
     this.cTool = new CTools(this);
     mountTrees(this, settings.configfs === undefined ? "/sys/kernel/config" : settings.configfs);
-    this.installProgram("/sbin/modprobe", (args) => (args.filter((arg) => !arg.startsWith("-")).every((name) => this.loadModule(name)) ? 0 : 1));
+    this.installProgram("/sbin/modprobe", (args) =>
+      args.filter((arg) => !arg.startsWith("-")).every((name) => this.loadModule(name)) ? 0 : 1,
+    );
     for (const path of ["/bin/true", "/usr/bin/true"]) this.installProgram(path, () => 0);
     for (const path of ["/bin/false", "/usr/bin/false"]) this.installProgram(path, () => 1);
     this.markClean();
@@ -111,7 +120,12 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
 
   /** @internal a process without a face: a C tool, the kernel's helper */
   task(settings: { ipc?: number; namespace?: MountNamespace; name?: string } = {}): Task {
-    const task = new Task(this.newPid(), settings.name ?? "node", settings.ipc ?? INITIAL_IPC, settings.namespace ?? this.namespace);
+    const task = new Task(
+      this.newPid(),
+      settings.name ?? "node",
+      settings.ipc ?? INITIAL_IPC,
+      settings.namespace ?? this.namespace,
+    );
     this.#tasks.set(task.pid, task);
     task.atExit("files", () => this.#tasks.delete(task.pid));
     return task;
@@ -137,7 +151,11 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
 
   /** Every set with where it is: empty for the initial IPC namespace. */
   semaphoreSets(): [string, SemaphoreSet][] {
-    return [...this.#ipc].flatMap(([ipc, table]) => table.all().map((set): [string, SemaphoreSet] => [ipc === INITIAL_IPC ? "" : ` in IPC namespace ${ipc}`, set]));
+    return [...this.#ipc].flatMap(([ipc, table]) =>
+      table
+        .all()
+        .map((set): [string, SemaphoreSet] => [ipc === INITIAL_IPC ? "" : ` in IPC namespace ${ipc}`, set]),
+    );
   }
 
   /** A mount namespace as unshare makes it, reachable under this path (such as `/run/netns/x`). */
@@ -201,7 +219,8 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
     this.root.put(at, { kind: "block", device: disk });
     this.root.put(`/dev/block/${disk.number.major}:${disk.number.minor}`, link(at));
     for (const path of paths) this.root.put(path, link(at));
-    for (const path of paths) if (path.startsWith("/dev/mapper/")) this.mapperNames.set(disk.name, path.slice("/dev/mapper/".length));
+    for (const path of paths)
+      if (path.startsWith("/dev/mapper/")) this.mapperNames.set(disk.name, path.slice("/dev/mapper/".length));
     return disk;
   }
 
@@ -220,7 +239,9 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
   }
 
   disk(number: DeviceNumber): BlockDevice | undefined {
-    return [...this.disks].find((disk) => disk.number.major === number.major && disk.number.minor === number.minor);
+    return [...this.disks].find(
+      (disk) => disk.number.major === number.major && disk.number.minor === number.minor,
+    );
   }
 
   // -- cluster
@@ -253,7 +274,9 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
   }
 
   isMounted(uuid: string): boolean {
-    return [...this.superblocks].some((superblock) => superblock.clustered && superblock.volume.uuid === uuid);
+    return [...this.superblocks].some(
+      (superblock) => superblock.clustered && superblock.volume.uuid === uuid,
+    );
   }
 
   stackInUse(): boolean {
@@ -276,6 +299,11 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
 
   // -- what takes time, and can be held
 
+  /** A turn of the event loop: what a killed process had begun in the kernel is over then, unless it is held. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+
   /** The next start of a heartbeat waits for the test. */
   holdHeartbeat(): Hold {
     return this.#heartbeats.hold();
@@ -293,7 +321,7 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
 
   /** @internal by regions. Without a hold a whole turn of the event loop: a start is never over at once. */
   async steady(_region: Region, milliseconds: number, interrupt: AbortSignal): Promise<void> {
-    await this.#heartbeats.pass(interrupt, () => new Promise((resolve) => setImmediate(resolve)));
+    await this.#heartbeats.pass(interrupt, () => this.idle());
     this.clock.advance(milliseconds);
   }
 
@@ -313,7 +341,10 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
     const program = this.hbCtlPath;
     if (program === "") return;
     const args = ["-K", "-u", uuid];
-    const run = this.callOutHook === null || /^(\/usr)?\/bin\/(true|false)$/.test(program) ? this.programs.get(program) : (own: readonly string[]) => this.callOutHook?.(program, own) ?? 0;
+    const run =
+      this.callOutHook === null || /^(\/usr)?\/bin\/(true|false)$/.test(program)
+        ? this.programs.get(program)
+        : (own: readonly string[]) => this.callOutHook?.(program, own) ?? 0;
     if (run === undefined) {
       this.callOuts.push({ program, args, status: "missing" });
       return;
@@ -335,6 +366,9 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
 
   /** What is there and was not, and what is gone, one phrase each; empty when clean. */
   leftovers(): string[] {
-    return [...differences(this.#clean, inventory(this)), ...this.disasters.map((what) => `disaster: ${what}`)];
+    return [
+      ...differences(this.#clean, inventory(this)),
+      ...this.disasters.map((what) => `disaster: ${what}`),
+    ];
   }
 }

@@ -5,7 +5,12 @@ import type { FakeKernel } from "./kernel.ts";
 export function inventory(kernel: FakeKernel): string[] {
   const found: string[] = [];
   for (const region of kernel.regions()) {
-    const state = region.device === null ? "half made" : region.live ? `beats on ${region.device.name}` : `starting on ${region.device.name}`;
+    const state =
+      region.device === null
+        ? "half made"
+        : region.live
+          ? `beats on ${region.device.name}`
+          : `starting on ${region.device.name}`;
     found.push(`region ${region.name} (${state}${region.pins.size > 0 ? ", pinned" : ""})`);
   }
   for (const [namespace, set] of kernel.semaphoreSets()) {
@@ -14,13 +19,20 @@ export function inventory(kernel: FakeKernel): string[] {
   }
   for (const namespace of [kernel.namespace, ...kernel.namespaces.values()]) {
     for (const mount of namespace.mounts) {
-      if (mount.fileSystem.type === "ocfs2") found.push(`mount of ${mount.source} on ${mount.target}${namespace === kernel.namespace ? "" : ` in ${namespace.name}`}`);
+      if (mount.fileSystem.type === "ocfs2")
+        found.push(
+          `mount of ${mount.source} on ${mount.target}${namespace === kernel.namespace ? "" : ` in ${namespace.name}`}`,
+        );
     }
   }
-  for (const superblock of kernel.superblocks) found.push(`superblock of ${superblock.device.name} (${superblock.dying ? "dying" : `${superblock.users} users`})`);
+  for (const superblock of kernel.superblocks)
+    found.push(
+      `superblock of ${superblock.device.name} (${superblock.dying ? "dying" : `${superblock.users} users`})`,
+    );
   for (const domain of kernel.domains) found.push(`domain ${domain}`);
   for (const disk of kernel.disks) {
-    if (disk.claim !== null && !kernel.superblocks.has(disk.claim as never)) found.push(`claim of ${disk.name} by ${disk.claim.by}`);
+    if (disk.claim !== null && !kernel.superblocks.has(disk.claim as never))
+      found.push(`claim of ${disk.name} by ${disk.claim.by}`);
   }
   for (const lock of kernel.fileLocks.held()) found.push(`lock of ${lock.path} by process ${lock.pid}`);
   return found;

@@ -5,7 +5,15 @@ import type { DeviceNumber } from "../../../ts/native-types.ts";
 import { clusterSubsystem } from "./configfs.ts";
 import { refuse } from "./errors.ts";
 import type { FakeKernel } from "./kernel.ts";
-import { computedDirectory, link, textFile, type DirectoryNode, type FileNode, type TreeNode, type Viewer } from "./tree.ts";
+import {
+  computedDirectory,
+  link,
+  textFile,
+  type DirectoryNode,
+  type FileNode,
+  type TreeNode,
+  type Viewer,
+} from "./tree.ts";
 import type { FileSystem } from "./vfs.ts";
 
 const CONFIGFS_MAGIC = 0x6265_6570;
@@ -21,7 +29,13 @@ export function mountTrees(kernel: FakeKernel, configfsAt: string | null): void 
   const mount = (target: string, type: string, magic: number, minor: number, root: DirectoryNode): void => {
     const fileSystem: FileSystem = { type, magic, number: { major: 0, minor }, root, superOptions: "rw" };
     const place = target === "/" ? null : kernel.namespace.walk(target, kernel.init);
-    kernel.namespace.attach(place, { fileSystem, source: type, options: "rw,relatime", root: "/", rootNode: root });
+    kernel.namespace.attach(place, {
+      fileSystem,
+      source: type,
+      options: "rw,relatime",
+      root: "/",
+      rootNode: root,
+    });
   };
   mount("/", "ext4", 0xef53, 1, kernel.root);
   mount("/proc", "proc", 0x9fa0, 20, procfs(kernel));
@@ -32,15 +46,36 @@ export function mountTrees(kernel: FakeKernel, configfsAt: string | null): void 
 
 function sysfs(kernel: FakeKernel): DirectoryNode {
   return directory({
-    block: computedDirectory(() => Object.fromEntries([...kernel.disks].map((disk) => [disk.name, blockDirectory(kernel, disk.name)]))),
-    dev: directory({ block: computedDirectory(() => Object.fromEntries([...kernel.disks].map((disk) => [numberText(disk.number), link(`../../devices/virtual/block/${disk.name}`)]))) }),
+    block: computedDirectory(() =>
+      Object.fromEntries([...kernel.disks].map((disk) => [disk.name, blockDirectory(kernel, disk.name)])),
+    ),
+    dev: directory({
+      block: computedDirectory(() =>
+        Object.fromEntries(
+          [...kernel.disks].map((disk) => [
+            numberText(disk.number),
+            link(`../../devices/virtual/block/${disk.name}`),
+          ]),
+        ),
+      ),
+    }),
     fs: computedDirectory(() => ({
       ocfs2: kernel.hasModule("ocfs2_stackglue") && glue(kernel),
-      o2cb: kernel.hasModule("ocfs2_nodemanager") && kernel.revisionPath === "/sys/fs/o2cb/interface_revision" && revision(kernel),
+      o2cb:
+        kernel.hasModule("ocfs2_nodemanager") &&
+        kernel.revisionPath === "/sys/fs/o2cb/interface_revision" &&
+        revision(kernel),
     })),
-    o2cb: kernel.revisionPath === "/sys/o2cb/interface_revision" ? computedDirectory(() => (kernel.hasModule("ocfs2_nodemanager") ? { interface_revision: revisionFile(kernel) } : {})) : undefined,
+    o2cb:
+      kernel.revisionPath === "/sys/o2cb/interface_revision"
+        ? computedDirectory(() =>
+            kernel.hasModule("ocfs2_nodemanager") ? { interface_revision: revisionFile(kernel) } : {},
+          )
+        : undefined,
     kernel: directory({ config: directory({}), debug: directory({}) }),
-    module: computedDirectory(() => Object.fromEntries([...kernel.modules].map((name) => [name, directory({ refcnt: textFile("0\n") })]))),
+    module: computedDirectory(() =>
+      Object.fromEntries([...kernel.modules].map((name) => [name, directory({ refcnt: textFile("0\n") })])),
+    ),
   });
 }
 
@@ -72,7 +107,8 @@ function revision(kernel: FakeKernel): DirectoryNode {
 
 /** /sys/fs/ocfs2, with the rules of ocfs2_cluster_stack_store (kernel-abi 4). */
 function glue(kernel: FakeKernel): DirectoryNode {
-  const active = (): string | null => (kernel.stackInUse() ? (kernel.stackLabel === "o2cb" ? "o2cb" : "user") : null);
+  const active = (): string | null =>
+    kernel.stackInUse() ? (kernel.stackLabel === "o2cb" ? "o2cb" : "user") : null;
   const stack: FileNode = {
     kind: "file",
     read: () => kernel.stackFile ?? `${kernel.stackLabel}\n`,
@@ -83,7 +119,11 @@ function glue(kernel: FakeKernel): DirectoryNode {
       kernel.stackLabel = label;
     },
   };
-  const plugins = (): string => ["o2cb", "user"].filter((name) => kernel.hasModule(`ocfs2_stack_${name}`)).map((name) => `${name}\n`).join("");
+  const plugins = (): string =>
+    ["o2cb", "user"]
+      .filter((name) => kernel.hasModule(`ocfs2_stack_${name}`))
+      .map((name) => `${name}\n`)
+      .join("");
   return computedDirectory(() => ({
     cluster_stack: stack,
     active_cluster_plugin: textFile(active() === null ? "" : `${active()}\n`),
@@ -98,7 +138,12 @@ function glue(kernel: FakeKernel): DirectoryNode {
 function mountedDisks(kernel: FakeKernel): Entries {
   if (!kernel.features.deviceSysfs) return {};
   const living = [...kernel.superblocks].filter((superblock) => !superblock.dying);
-  return Object.fromEntries(living.map((superblock) => [superblock.device.name, directory({ filecheck: directory({ check: textFile(""), fix: textFile(""), set: textFile("") }) })]));
+  return Object.fromEntries(
+    living.map((superblock) => [
+      superblock.device.name,
+      directory({ filecheck: directory({ check: textFile(""), fix: textFile(""), set: textFile("") }) }),
+    ]),
+  );
 }
 
 function procfs(kernel: FakeKernel): DirectoryNode {
@@ -109,31 +154,65 @@ function procfs(kernel: FakeKernel): DirectoryNode {
       kernel.hbCtlPath = text.replace(/\n$/, "").slice(0, MAX_HELPER);
     },
   };
-  const glued = (): boolean => kernel.hasModule("ocfs2_stackglue") || (!kernel.features.stackGlue && kernel.hasModule("ocfs2_nodemanager"));
-  const oldManager: Entries = { interface_revision: revisionFile(kernel), hb_dead_threshold: textFile("31\n") };
+  const glued = (): boolean =>
+    kernel.hasModule("ocfs2_stackglue") ||
+    (!kernel.features.stackGlue && kernel.hasModule("ocfs2_nodemanager"));
+  const oldManager: Entries = {
+    interface_revision: revisionFile(kernel),
+    hb_dead_threshold: textFile("31\n"),
+  };
   return computedDirectory((viewer) => ({
     self: link(String(viewer.pid)),
     ...Object.fromEntries(kernel.tasks().map((task) => [String(task.pid), process(task)])),
-    sys: directory({ fs: computedDirectory(() => ({ ocfs2: glued() && directory({ nm: directory({ hb_ctl_path: helper }) }) })) }),
-    fs: computedDirectory(() => ({ ocfs2_nodemanager: kernel.revisionPath.startsWith("/proc/") && kernel.hasModule("ocfs2_nodemanager") && directory(oldManager) })),
+    sys: directory({
+      fs: computedDirectory(() => ({
+        ocfs2: glued() && directory({ nm: directory({ hb_ctl_path: helper }) }),
+      })),
+    }),
+    fs: computedDirectory(() => ({
+      ocfs2_nodemanager:
+        kernel.revisionPath.startsWith("/proc/") &&
+        kernel.hasModule("ocfs2_nodemanager") &&
+        directory(oldManager),
+    })),
   }));
 }
 
 function process(viewer: Viewer): DirectoryNode {
-  return directory({ ns: directory({ ipc: link(`ipc:[${viewer.ipc}]`), mnt: link(`mnt:[${viewer.pid}]`) }), comm: textFile(`fake-${viewer.pid}\n`) });
+  return directory({
+    ns: directory({ ipc: link(`ipc:[${viewer.ipc}]`), mnt: link(`mnt:[${viewer.pid}]`) }),
+    comm: textFile(`fake-${viewer.pid}\n`),
+  });
 }
 
 function debugfs(kernel: FakeKernel): DirectoryNode {
   return computedDirectory(() => ({
     o2hb: kernel.hasModule("ocfs2_nodemanager") && heartbeatDebug(kernel),
-    ocfs2: kernel.hasModule("ocfs2") && computedDirectory(() => perVolume(kernel, (uuid, name) => ({ fs_state: textFile(`    Device => Id: ${name}  Uuid: ${uuid}\n`) }))),
-    o2dlm: kernel.hasModule("ocfs2") && computedDirectory(() => perVolume(kernel, (uuid) => ({ dlm_state: textFile(`Domain: ${uuid}  Key: 0x00000000  Protocol: 1.3\n`) }))),
+    ocfs2:
+      kernel.hasModule("ocfs2") &&
+      computedDirectory(() =>
+        perVolume(kernel, (uuid, name) => ({
+          fs_state: textFile(`    Device => Id: ${name}  Uuid: ${uuid}\n`),
+        })),
+      ),
+    o2dlm:
+      kernel.hasModule("ocfs2") &&
+      computedDirectory(() =>
+        perVolume(kernel, (uuid) => ({
+          dlm_state: textFile(`Domain: ${uuid}  Key: 0x00000000  Protocol: 1.3\n`),
+        })),
+      ),
   }));
 }
 
 function perVolume(kernel: FakeKernel, files: (uuid: string, device: string) => Entries): Entries {
   const living = [...kernel.superblocks].filter((superblock) => superblock.clustered);
-  return Object.fromEntries(living.map(({ volume, number }) => [volume.uuid, directory(files(volume.uuid, `${number.major},${number.minor}`))]));
+  return Object.fromEntries(
+    living.map(({ volume, number }) => [
+      volume.uuid,
+      directory(files(volume.uuid, `${number.major},${number.minor}`)),
+    ]),
+  );
 }
 
 function heartbeatDebug(kernel: FakeKernel): DirectoryNode {
@@ -146,7 +225,9 @@ function heartbeatDebug(kernel: FakeKernel): DirectoryNode {
         directory({
           livenodes: live(region.live),
           pinned: textFile(region.pins.size > 0 ? "1\n" : "0\n"),
-          elapsed_time_in_ms: textFile(`${region.lastBeat === null ? 0 : kernel.clock.now - region.lastBeat}\n`),
+          elapsed_time_in_ms: textFile(
+            `${region.lastBeat === null ? 0 : kernel.clock.now - region.lastBeat}\n`,
+          ),
         }),
       ]),
     ),

@@ -19,23 +19,49 @@ const UMOUNT_NOFOLLOW = 8;
 export function namespaceAt(kernel: FakeKernel, task: Task, path: string | null): MountNamespace {
   if (path === null) return task.namespace;
   const pid = /^\/proc\/(\d+|self)\/ns\/mnt$/.exec(path)?.[1];
-  if (pid !== undefined) return kernel.tasks().find((other) => String(other.pid) === (pid === "self" ? String(task.pid) : pid))?.namespace ?? refuse("ENOENT", { syscall: "open", path });
+  if (pid !== undefined)
+    return (
+      kernel.tasks().find((other) => String(other.pid) === (pid === "self" ? String(task.pid) : pid))
+        ?.namespace ?? refuse("ENOENT", { syscall: "open", path })
+    );
   const place = task.namespace.walk(path, task);
-  return kernel.namespaces.get(place.path) ?? refuse("EINVAL", { syscall: "setns", path, code: "O2CB_BAD_MOUNT_OPTION", detail: "the file given is not a mount namespace" });
+  return (
+    kernel.namespaces.get(place.path) ??
+    refuse("EINVAL", {
+      syscall: "setns",
+      path,
+      code: "O2CB_BAD_MOUNT_OPTION",
+      detail: "the file given is not a mount namespace",
+    })
+  );
 }
 
-export async function mount(kernel: FakeKernel, task: Task, request: MountRequest, interrupt: AbortSignal, late: string | null): Promise<void> {
+export async function mount(
+  kernel: FakeKernel,
+  task: Task,
+  request: MountRequest,
+  interrupt: AbortSignal,
+  late: string | null,
+): Promise<void> {
   const namespace = namespaceAt(kernel, task, request.namespace);
-  await kernel.passMountGate(interrupt);
   try {
+    await kernel.passMountGate(interrupt);
     if (request.api === "fsopen") await mountByContext(kernel, task, namespace, request, late);
     else await mountAtOnce(kernel, task, namespace, request, late);
   } catch (error) {
-    throw error instanceof Refusal ? new Refusal(error.errno, { path: request.target, ...error.fields }) : error;
+    if (!(error instanceof Refusal)) throw error;
+    const code = error.errno === "EINTR" && interrupt.aborted ? "O2CB_ABORTED" : error.fields.code;
+    throw new Refusal(error.errno, { path: request.target, ...error.fields, code });
   }
 }
 
-async function mountAtOnce(kernel: FakeKernel, task: Task, namespace: MountNamespace, request: MountRequest, late: string | null): Promise<void> {
+async function mountAtOnce(
+  kernel: FakeKernel,
+  task: Task,
+  namespace: MountNamespace,
+  request: MountRequest,
+  late: string | null,
+): Promise<void> {
   const target = namespace.walk(request.target, task);
   if ((request.flags & MS_REMOUNT) !== 0) return remount(target, request);
   if ((request.flags & MS_BIND) !== 0) return bind(namespace, namespace.walk(request.source, task), target);
@@ -47,9 +73,16 @@ async function mountAtOnce(kernel: FakeKernel, task: Task, namespace: MountNames
   });
 }
 
-async function mountByContext(kernel: FakeKernel, task: Task, namespace: MountNamespace, request: MountRequest, late: string | null): Promise<void> {
+async function mountByContext(
+  kernel: FakeKernel,
+  task: Task,
+  namespace: MountNamespace,
+  request: MountRequest,
+  late: string | null,
+): Promise<void> {
   if (!kernel.features.fsopen) refuse("ENOSYS", { syscall: "fsopen" });
-  if ((request.flags & (MS_REMOUNT | MS_BIND)) !== 0) refuseWithCode("O2CB_INTERNAL_FAILURE", `flags ${request.flags} are for mount(2), not for fsopen(2)`);
+  if ((request.flags & (MS_REMOUNT | MS_BIND)) !== 0)
+    refuseWithCode("O2CB_INTERNAL_FAILURE", `flags ${request.flags} are for mount(2), not for fsopen(2)`);
   const superblock = await makeSuperblock(kernel, task, task.namespace, request);
   await attach(superblock, late, () => {
     const target = findTarget(namespace, task, request.target);
@@ -62,7 +95,9 @@ function findTarget(namespace: MountNamespace, task: Task, path: string): Place 
   try {
     return namespace.walk(path, task);
   } catch (error) {
-    throw error instanceof Refusal ? new Refusal(error.errno, { ...error.fields, syscall: "move_mount" }) : error;
+    throw error instanceof Refusal
+      ? new Refusal(error.errno, { ...error.fields, syscall: "move_mount" })
+      : error;
   }
 }
 
@@ -77,11 +112,18 @@ async function attach(superblock: Superblock, late: string | null, work: () => M
   }
 }
 
-async function makeSuperblock(kernel: FakeKernel, task: Task, namespace: MountNamespace, request: MountRequest): Promise<Superblock> {
+async function makeSuperblock(
+  kernel: FakeKernel,
+  task: Task,
+  namespace: MountNamespace,
+  request: MountRequest,
+): Promise<Superblock> {
   const syscall = request.api === "fsopen" ? "fsconfig" : "mount";
   try {
-    if (request.type !== "ocfs2" || !(kernel.hasModule("ocfs2") || kernel.loadModule("ocfs2"))) refuse("ENODEV", { syscall: request.api === "fsopen" ? "fsopen" : "mount" });
-    if (request.api === "fsopen" && kernel.features.optionParser === "context") request.options.forEach(checkByItself);
+    if (request.type !== "ocfs2" || !(kernel.hasModule("ocfs2") || kernel.loadModule("ocfs2")))
+      refuse("ENODEV", { syscall: request.api === "fsopen" ? "fsopen" : "mount" });
+    if (request.api === "fsopen" && kernel.features.optionParser === "context")
+      request.options.forEach(checkByItself);
     const source = namespace.walk(request.source, task);
     if (source.node.kind !== "block") refuse("ENOTBLK");
     return await getSuperblock(kernel, source.node.device, request.flags, request.options);
@@ -97,13 +139,28 @@ function checkByItself(option: string): void {
     checkOption(option);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    throw new Refusal("EINVAL", { code: "O2CB_BAD_MOUNT_OPTION", detail: `the kernel refused the option '${option}'`, kernelMessages: [`ocfs2: Unknown parameter '${option}'`] });
+    throw new Refusal("EINVAL", {
+      code: "O2CB_BAD_MOUNT_OPTION",
+      detail: `the kernel refused the option '${option}'`,
+      kernelMessages: [`ocfs2: Unknown parameter '${option}'`],
+    });
   }
 }
 
-function addMount(namespace: MountNamespace, target: Place, superblock: Superblock, request: MountRequest): Mount {
+function addMount(
+  namespace: MountNamespace,
+  target: Place,
+  superblock: Superblock,
+  request: MountRequest,
+): Mount {
   const options = `${(request.flags & MS_RDONLY) !== 0 ? "ro" : "rw"},relatime`;
-  return namespace.attach(target, { fileSystem: superblock, source: request.source, options, root: "/", rootNode: superblock.root });
+  return namespace.attach(target, {
+    fileSystem: superblock,
+    source: request.source,
+    options,
+    root: "/",
+    rootNode: superblock.root,
+  });
 }
 
 export function bind(namespace: MountNamespace, from: Place, target: Place): void {
@@ -125,7 +182,8 @@ function remount(target: Place, request: MountRequest): void {
 export async function unmount(kernel: FakeKernel, task: Task, request: UnmountRequest): Promise<void> {
   const namespace = namespaceAt(kernel, task, request.namespace);
   const place = namespace.walk(request.target, task, (request.flags & UMOUNT_NOFOLLOW) === 0);
-  if ((request.flags & ~(MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW)) !== 0 || !isMountRoot(place)) refuse("EINVAL");
+  if ((request.flags & ~(MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW)) !== 0 || !isMountRoot(place))
+    refuse("EINVAL");
   if (place.mount.parent === null) refuse("EINVAL");
   const tree = namespace.tree(place.mount);
   if ((request.flags & MNT_DETACH) === 0 && (tree.length > 1 || place.mount.openFiles > 0)) refuse("EBUSY");

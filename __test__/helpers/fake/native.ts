@@ -35,12 +35,17 @@ export class FakeNative extends FakeProcess implements Native {
     return this.call("readVolume", [device], options?.signal, () => {
       const disk = this.#openDevice(device);
       if (disk.broken) refuse("EIO", { syscall: "pread", code: "O2CB_IO" });
-      if (disk.volume === null) refuseWithCode("O2CB_BAD_SUPERBLOCK", "no OCFS2 superblock is at any of the places where one can be");
+      if (disk.volume === null)
+        refuseWithCode("O2CB_BAD_SUPERBLOCK", "no OCFS2 superblock is at any of the places where one can be");
       return disk.facts(device, disk.volume);
     });
   }
 
-  readHeartbeatSlots(device: string, geometry: RegionGeometry, options?: CallOptions): Promise<HeartbeatSlot[]> {
+  readHeartbeatSlots(
+    device: string,
+    geometry: RegionGeometry,
+    options?: CallOptions,
+  ): Promise<HeartbeatSlot[]> {
     return this.call("readHeartbeatSlots", [device, geometry], options?.signal, () => {
       const disk = this.#openDevice(device);
       const end = (geometry.startBlock + BigInt(geometry.blocks)) * BigInt(geometry.blockBytes);
@@ -78,7 +83,8 @@ export class FakeNative extends FakeProcess implements Native {
       if (node.kind === "directory") refuse("EISDIR");
       if (node.kind !== "file" || node.read === undefined) return refuse("EACCES", { syscall: "open" });
       const text = node.read(this.task);
-      if (Buffer.byteLength(text) > MAX_READ) refuseWithCode("O2CB_INTERNAL_FAILURE", `longer than the ${MAX_READ} bytes that are read`);
+      if (Buffer.byteLength(text) > MAX_READ)
+        refuseWithCode("O2CB_INTERNAL_FAILURE", `longer than the ${MAX_READ} bytes that are read`);
       return text;
     });
   }
@@ -86,7 +92,11 @@ export class FakeNative extends FakeProcess implements Native {
   writeAttribute(path: string, value: string, options?: CallOptions): Promise<void> {
     return this.call("writeAttribute", [path, value], options?.signal, () => {
       const length = Buffer.byteLength(value);
-      if (length === 0 || length > MAX_WRITE) refuseWithCode("O2CB_INTERNAL_FAILURE", `a value of ${length} bytes; one write takes 1 to ${MAX_WRITE}`);
+      if (length === 0 || length > MAX_WRITE)
+        refuseWithCode(
+          "O2CB_INTERNAL_FAILURE",
+          `a value of ${length} bytes; one write takes 1 to ${MAX_WRITE}`,
+        );
       const { node } = this.#walk(path);
       if (node.kind === "directory") refuse("EISDIR", { syscall: "open" });
       if (node.kind !== "file" || node.write === undefined) return refuse("EACCES", { syscall: "open" });
@@ -141,8 +151,19 @@ export class FakeNative extends FakeProcess implements Native {
     });
   }
 
-  lockRegion(region: string, create: boolean, timeoutMs: number, options?: CallOptions): Promise<RegionLock | null> {
-    return this.call("lockRegion", [region, create, timeoutMs], options?.signal, ({ interrupt, late }) => acquireRegion(this, region, create, timeoutMs, interrupt, late), null);
+  lockRegion(
+    region: string,
+    create: boolean,
+    timeoutMs: number,
+    options?: CallOptions,
+  ): Promise<RegionLock | null> {
+    return this.call(
+      "lockRegion",
+      [region, create, timeoutMs],
+      options?.signal,
+      ({ interrupt, late }) => acquireRegion(this, region, create, timeoutMs, interrupt, late),
+      null,
+    );
   }
 
   regionSemaphores(region: string): Promise<SemaphoreFacts | null> {
@@ -152,23 +173,43 @@ export class FakeNative extends FakeProcess implements Native {
   // -- mounts
 
   mount(request: MountRequest, options?: CallOptions): Promise<void> {
-    return this.call("mount", [request], options?.signal, ({ interrupt, late }) => mount(this.kernel, this.task, request, interrupt, late), request.target);
+    return this.call(
+      "mount",
+      [request],
+      options?.signal,
+      ({ interrupt, late }) => mount(this.kernel, this.task, request, interrupt, late),
+      request.target,
+    );
   }
 
   unmount(request: UnmountRequest, options?: CallOptions): Promise<void> {
-    return this.call("unmount", [request], options?.signal, () => unmount(this.kernel, this.task, request), request.target);
+    return this.call(
+      "unmount",
+      [request],
+      options?.signal,
+      () => unmount(this.kernel, this.task, request),
+      request.target,
+    );
   }
 
   mounts(namespace: string | null, options?: CallOptions): Promise<MountEntry[]> {
-    return this.call("mounts", [namespace], options?.signal, () => mountTable(namespaceAt(this.kernel, this.task, namespace)));
+    return this.call("mounts", [namespace], options?.signal, () =>
+      mountTable(namespaceAt(this.kernel, this.task, namespace)),
+    );
   }
 
   // -- the rest
 
   setIoPriority(pid: number, ioClass: number, level: number): Promise<void> {
     return this.call("setIoPriority", [pid, ioClass, level], undefined, () => {
-      if (pid <= 0 || ioClass > 3 || level > 7) refuseWithCode("O2CB_INTERNAL_FAILURE", `process ${pid}, class ${ioClass}, level ${level} is out of range`);
-      const known = this.kernel.regions().some((region) => region.pid === pid) || this.kernel.tasks().some((task) => task.pid === pid);
+      if (pid <= 0 || ioClass > 3 || level > 7)
+        refuseWithCode(
+          "O2CB_INTERNAL_FAILURE",
+          `process ${pid}, class ${ioClass}, level ${level} is out of range`,
+        );
+      const known =
+        this.kernel.regions().some((region) => region.pid === pid) ||
+        this.kernel.tasks().some((task) => task.pid === pid);
       if (!known) refuse("ESRCH");
       this.kernel.ioPriorities.set(pid, { ioClass, level });
     });
@@ -176,7 +217,8 @@ export class FakeNative extends FakeProcess implements Native {
 
   runProgram(path: string, args: readonly string[], options?: CallOptions): Promise<number> {
     return this.call("runProgram", [path, args], options?.signal, async ({ late }) => {
-      if (!path.startsWith("/")) refuseWithCode("O2CB_INTERNAL_FAILURE", "the program's path is not absolute");
+      if (!path.startsWith("/"))
+        refuseWithCode("O2CB_INTERNAL_FAILURE", "the program's path is not absolute");
       const program = this.kernel.programs.get(this.#walk(path).path) ?? refuse("EACCES");
       const child = this.kernel.task({ name: path, ipc: this.task.ipc, namespace: this.task.namespace });
       try {
@@ -202,7 +244,10 @@ export class FakeNative extends FakeProcess implements Native {
         const release = await this.kernel.fileLocks.lock(path, this.task, givenUp.promise);
         if (release !== null) return this.#held([path], release);
         if (interrupt.aborted) throw abortedCall("flock");
-        return refuse("EAGAIN", { syscall: "flock", detail: `another process holds the lock, after ${timeoutMs} ms` });
+        return refuse("EAGAIN", {
+          syscall: "flock",
+          detail: `another process holds the lock, after ${timeoutMs} ms`,
+        });
       } finally {
         pause.cancel();
         interrupt.removeEventListener("abort", giveUp);
@@ -211,7 +256,9 @@ export class FakeNative extends FakeProcess implements Native {
   }
 
   connectAbstract(name: string, options?: CallOptions): Promise<number> {
-    return this.call("connectAbstract", [name], options?.signal, () => (this.kernel.abstractSockets.get(name) ?? refuse("ECONNREFUSED"))());
+    return this.call("connectAbstract", [name], options?.signal, () =>
+      (this.kernel.abstractSockets.get(name) ?? refuse("ECONNREFUSED"))(),
+    );
   }
 
   // -- what a test lets the process do beside `Native`
@@ -246,7 +293,10 @@ export class FakeNative extends FakeProcess implements Native {
     }
     if (node.kind === "block") return node.device;
     if (node.kind === "directory") refuseWithCode("O2CB_BAD_DEVICE", "it is not a block device", { path });
-    return (node.kind === "file" ? node.image : undefined) ?? new BlockDevice({ name: path, number: { major: 0, minor: 0 }, image: true });
+    return (
+      (node.kind === "file" ? node.image : undefined) ??
+      new BlockDevice({ name: path, number: { major: 0, minor: 0 }, image: true })
+    );
   }
 
   #held(args: readonly unknown[], release: () => void): Held {
@@ -268,13 +318,17 @@ export class FakeNative extends FakeProcess implements Native {
     const cut = path.lastIndexOf("/");
     const above = this.task.namespace.parentOf(path.slice(0, cut), this.task);
     if (above.entry === undefined) {
-      if (above.directory.node.kind !== "directory" || above.directory.node.make === undefined) refuse("EPERM", { syscall: "mkdir" });
+      if (above.directory.node.kind !== "directory" || above.directory.node.make === undefined)
+        refuse("EPERM", { syscall: "mkdir" });
       else above.directory.node.make(above.name, this.task);
     }
     const { directory, name, entry } = this.task.namespace.parentOf(path, this.task);
     if (entry !== undefined) return entry.kind === "directory" ? refuse("EISDIR") : undefined;
     if (!("put" in directory.node)) refuse("EACCES");
-    (directory.node as { put(path: string, node: TreeNode): void }).put(name, { kind: "file", read: () => "" });
+    (directory.node as { put(path: string, node: TreeNode): void }).put(name, {
+      kind: "file",
+      read: () => "",
+    });
   }
 }
 

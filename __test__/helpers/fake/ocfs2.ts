@@ -23,8 +23,28 @@ const INCOMPAT_LOCAL_MOUNT = 0x8;
 const INCOMPAT_USERSPACE_STACK = 0x80;
 const INCOMPAT_CLUSTER_INFO = 0x4000;
 
-const WORDS = ["intr", "nointr", "localflocks", "user_xattr", "nouser_xattr", "inode64", "acl", "noacl", "usrquota", "grpquota", "journal_async_commit"];
-const NUMBERS = ["barrier", "atime_quantum", "preferred_slot", "commit", "localalloc", "resv_level", "dir_resv_level"];
+const WORDS = [
+  "intr",
+  "nointr",
+  "localflocks",
+  "user_xattr",
+  "nouser_xattr",
+  "inode64",
+  "acl",
+  "noacl",
+  "usrquota",
+  "grpquota",
+  "journal_async_commit",
+];
+const NUMBERS = [
+  "barrier",
+  "atime_quantum",
+  "preferred_slot",
+  "commit",
+  "localalloc",
+  "resv_level",
+  "dir_resv_level",
+];
 const CHOICES: Record<string, readonly string[]> = {
   heartbeat: ["local", "global", "none"],
   errors: ["panic", "remount-ro", "continue"],
@@ -77,7 +97,13 @@ export class Superblock implements FileSystem {
   users = 0;
   readonly #host: Ocfs2Host;
 
-  constructor(host: Ocfs2Host, device: BlockDevice, volume: VolumeContent, options: readonly string[], readOnly: boolean) {
+  constructor(
+    host: Ocfs2Host,
+    device: BlockDevice,
+    volume: VolumeContent,
+    options: readonly string[],
+    readOnly: boolean,
+  ) {
     this.#host = host;
     this.device = device;
     this.volume = volume;
@@ -125,9 +151,15 @@ export class Superblock implements FileSystem {
 }
 
 /** A superblock for the device: the one that is there, or a new one by the kernel's rules. */
-export async function getSuperblock(host: Ocfs2Host, device: BlockDevice, flags: number, options: readonly string[]): Promise<Superblock> {
+export async function getSuperblock(
+  host: Ocfs2Host,
+  device: BlockDevice,
+  flags: number,
+  options: readonly string[],
+): Promise<Superblock> {
   const readOnly = (flags & MS_RDONLY) !== 0;
-  const current = (): Superblock | undefined => (device.claim instanceof Superblock ? device.claim : undefined);
+  const current = (): Superblock | undefined =>
+    device.claim instanceof Superblock ? device.claim : undefined;
   // A mount waits for the end of a dismount that has begun.
   for (let dying = current(); dying?.dying; dying = current()) await dying.end;
   const shared = current();
@@ -141,7 +173,8 @@ export async function getSuperblock(host: Ocfs2Host, device: BlockDevice, flags:
   const { volume } = device;
   if (device.broken) refuse("EIO");
   if (volume === null) return invalid("ocfs2: superblock probe failed!");
-  if ((volume.featureIncompat & INCOMPAT_HEARTBEAT_DEVICE) !== 0) return invalid("ocfs2: Invalid number of node slots (0)");
+  if ((volume.featureIncompat & INCOMPAT_HEARTBEAT_DEVICE) !== 0)
+    return invalid("ocfs2: Invalid number of node slots (0)");
   checkStack(host, device, volume, options, readOnly);
   const superblock = new Superblock(host, device, volume, options, readOnly);
   if (superblock.clustered) joinDomain(host, volume);
@@ -161,23 +194,35 @@ export function checkOption(option: string): void {
   const fine =
     value === null
       ? WORDS.includes(name)
-      : (CHOICES[name]?.includes(value) ?? false) || (NUMBERS.includes(name) && /^\d+$/.test(value)) || (name === "cluster_stack" && Buffer.byteLength(value) === 4);
+      : (CHOICES[name]?.includes(value) ?? false) ||
+        (NUMBERS.includes(name) && /^\d+$/.test(value)) ||
+        (name === "cluster_stack" && Buffer.byteLength(value) === 4);
   if (!fine) invalid(`ocfs2: Unrecognized mount option "${option}" or missing value`);
 }
 
 function checkSyntax(options: readonly string[]): void {
   for (const option of options) checkOption(option);
   const stack = stackOption(options);
-  if (stack === "o2cb") invalid("ocfs2: cluster stack passed to mount, but this filesystem does not support it");
+  if (stack === "o2cb")
+    invalid("ocfs2: cluster stack passed to mount, but this filesystem does not support it");
   const modes = new Set(options.filter((option) => option.startsWith("heartbeat=")));
-  if (modes.size > 1 || (stack === null && modes.size !== 1)) invalid("ocfs2: Invalid heartbeat mount options");
+  if (modes.size > 1 || (stack === null && modes.size !== 1))
+    invalid("ocfs2: Invalid heartbeat mount options");
 }
 
 function stackOption(options: readonly string[]): string | null {
-  return options.find((option) => option.startsWith("cluster_stack="))?.slice("cluster_stack=".length) ?? null;
+  return (
+    options.find((option) => option.startsWith("cluster_stack="))?.slice("cluster_stack=".length) ?? null
+  );
 }
 
-function checkStack(host: Ocfs2Host, device: BlockDevice, volume: VolumeContent, options: readonly string[], readOnly: boolean): void {
+function checkStack(
+  host: Ocfs2Host,
+  device: BlockDevice,
+  volume: VolumeContent,
+  options: readonly string[],
+  readOnly: boolean,
+): void {
   const none = options.includes("heartbeat=none");
   if ((volume.featureIncompat & INCOMPAT_LOCAL_MOUNT) !== 0) {
     if (!none) invalid("ocfs2: Cannot heartbeat on a locally mounted device.");
@@ -191,9 +236,12 @@ function checkStack(host: Ocfs2Host, device: BlockDevice, volume: VolumeContent,
   const stamped = (volume.featureIncompat & (INCOMPAT_USERSPACE_STACK | INCOMPAT_CLUSTER_INFO)) !== 0;
   const label = stamped ? (volume.stackLabel ?? "") : "o2cb";
   const wanted = stackOption(options);
-  if (label === "o2cb" && wanted !== null) invalid("ocfs2: cluster stack passed to mount, but this filesystem does not support it");
-  if (label !== "o2cb" && wanted === null) invalid("ocfs2: Userspace stack expected, but o2cb heartbeat arguments passed to mount");
-  if (host.stackLabel !== label) refuse("EBUSY", { kernelMessages: ["ocfs2: A different cluster stack is in use"] });
+  if (label === "o2cb" && wanted !== null)
+    invalid("ocfs2: cluster stack passed to mount, but this filesystem does not support it");
+  if (label !== "o2cb" && wanted === null)
+    invalid("ocfs2: Userspace stack expected, but o2cb heartbeat arguments passed to mount");
+  if (host.stackLabel !== label)
+    refuse("EBUSY", { kernelMessages: ["ocfs2: A different cluster stack is in use"] });
   // Nothing here answers for a user stack's daemon.
   if (label !== "o2cb") refuse("ENOTCONN");
   const global = (volume.featureIncompat & INCOMPAT_CLUSTER_INFO) !== 0 && (volume.stackFlags & 1) !== 0;
@@ -203,8 +251,13 @@ function checkStack(host: Ocfs2Host, device: BlockDevice, volume: VolumeContent,
 function joinDomain(host: Ocfs2Host, volume: VolumeContent): void {
   if (!host.hasLocalNode()) invalid("o2cb: This node has not been configured.");
   const regions = host.regions();
-  if (!regions.some((region) => region.live)) invalid(`o2cb: ${host.heartbeat.mode === "global" ? "Global" : "Local"} heartbeat has not been started.`);
-  if (host.features.stackGlue && !host.hasModule("ocfs2_stack_o2cb") && !host.loadModule("ocfs2_stack_o2cb")) {
+  if (!regions.some((region) => region.live))
+    invalid(`o2cb: ${host.heartbeat.mode === "global" ? "Global" : "Local"} heartbeat has not been started.`);
+  if (
+    host.features.stackGlue &&
+    !host.hasModule("ocfs2_stack_o2cb") &&
+    !host.loadModule("ocfs2_stack_o2cb")
+  ) {
     refuse("ENOENT", { kernelMessages: ['ocfs2: Cluster stack driver "o2cb" cannot be found'] });
   }
   pinRegions(host, volume.uuid, `mount ${volume.uuid}`);
@@ -215,7 +268,8 @@ export function pinRegions(host: Ocfs2Host, domain: string, pin: string): void {
   if (!host.features.pinning) return;
   const regions = host.regions();
   const global = regions.length <= PIN_CUT_OFF ? regions : [];
-  const pinned = host.heartbeat.mode === "local" ? regions.filter((region) => region.name === domain) : global;
+  const pinned =
+    host.heartbeat.mode === "local" ? regions.filter((region) => region.name === domain) : global;
   for (const region of pinned) region.pins.add(pin);
 }
 
@@ -226,7 +280,8 @@ export function unpinRegions(host: Ocfs2Host, pin: string): void {
 /** The remount of a superblock (kernel-abi 7.1): the same heartbeat mode, and no writing on a read-only device. */
 export function remountSuperblock(superblock: Superblock, flags: number, options: readonly string[]): void {
   checkSyntax(options);
-  const mode = (list: readonly string[]): string | undefined => list.find((option) => option.startsWith("heartbeat="));
+  const mode = (list: readonly string[]): string | undefined =>
+    list.find((option) => option.startsWith("heartbeat="));
   if (mode(options) !== mode(superblock.options)) invalid("ocfs2: Cannot change heartbeat mode on remount");
   const readOnly = (flags & MS_RDONLY) !== 0;
   if (!readOnly && superblock.device.readOnly) refuse("EROFS");

@@ -22,13 +22,18 @@ export interface CallRecord {
  * file is there), runProgram (it ran, its status is lost).
  * `kill`: SIGKILL arrives before the call does anything, or right after.
  */
-export type Fault = { errno: string; late?: boolean; kernelMessages?: readonly string[] } | { kill: "before" | "after" };
+export type Fault =
+  | { errno: string; late?: boolean; kernelMessages?: readonly string[] }
+  | { kill: "before" | "after" };
 
 const CAN_FAIL_LATE: readonly CallName[] = ["mount", "lockRegion", "lockFile", "runProgram"];
 /** The model's releases cannot fail: close(2) and a semop without sleep on a held mutex. */
 export const CANNOT_FAIL: readonly CallName[] = ["RegionLock.release", "Held.release"];
 
-export type Which = number | CallName | { name: CallName; nth?: number; where?: (args: readonly unknown[]) => boolean };
+export type Which =
+  | number
+  | CallName
+  | { name: CallName; nth?: number; where?: (args: readonly unknown[]) => boolean };
 
 interface Plan {
   which: Which;
@@ -98,7 +103,13 @@ export class FakeProcess {
   }
 
   /** One asynchronous call. */
-  protected async call<T>(name: CallName, args: readonly unknown[], signal: AbortSignal | undefined, effect: (context: CallContext) => T | Promise<T>, path: string | null = pathOf(args)): Promise<T> {
+  protected async call<T>(
+    name: CallName,
+    args: readonly unknown[],
+    signal: AbortSignal | undefined,
+    effect: (context: CallContext) => T | Promise<T>,
+    path: string | null = pathOf(args),
+  ): Promise<T> {
     const begun = this.#begin(name, args);
     if (begun === "dead") return never();
     const { fault } = begun;

@@ -20,11 +20,19 @@ export const MUTEX_UP: readonly Operation[] = [{ index: MUTEX, add: -1, undo: tr
 
 function keyOf(region: string): number {
   const key = regionKey(region);
-  if (region === "" || Buffer.byteLength(region) > MAX_NAME || key === 0) refuseWithCode("O2CB_INVALID_REGION_NAME", `'${region}' cannot be a region's name`);
+  if (region === "" || Buffer.byteLength(region) > MAX_NAME || key === 0)
+    refuseWithCode("O2CB_INVALID_REGION_NAME", `'${region}' cannot be a region's name`);
   return key;
 }
 
-export async function acquireRegion(process: FakeProcess, region: string, create: boolean, timeoutMs: number, interrupt: AbortSignal, late: string | null): Promise<RegionLock | null> {
+export async function acquireRegion(
+  process: FakeProcess,
+  region: string,
+  create: boolean,
+  timeoutMs: number,
+  interrupt: AbortSignal,
+  late: string | null,
+): Promise<RegionLock | null> {
   const key = keyOf(region);
   const { kernel, task } = process;
   const table = kernel.semaphores(task.ipc);
@@ -40,14 +48,18 @@ export async function acquireRegion(process: FakeProcess, region: string, create
       const set = table.get(key, create, region);
       if (late !== null) refuse(late);
       try {
-        if ((await set.operateOrSleep(task, MUTEX_DOWN, givenUp.promise)) === "done") return new FakeRegionLock(process, region, set);
+        if ((await set.operateOrSleep(task, MUTEX_DOWN, givenUp.promise)) === "done")
+          return new FakeRegionLock(process, region, set);
       } catch (error) {
         if (error instanceof Refusal && (error.errno === "EINVAL" || error.errno === "EIDRM")) continue;
         throw error;
       }
       if (interrupt.aborted) throw abortedCall();
       const holder = set.lastPid(MUTEX);
-      refuse("EAGAIN", { holder: holder ?? undefined, detail: `the region's mutex is held${holder === null ? "" : ` by process ${holder}`}, after ${timeoutMs} ms` });
+      refuse("EAGAIN", {
+        holder: holder ?? undefined,
+        detail: `the region's mutex is held${holder === null ? "" : ` by process ${holder}`}, after ${timeoutMs} ms`,
+      });
     }
   } finally {
     pause.cancel();
@@ -90,7 +102,8 @@ export class FakeRegionLock implements RegionLock {
       try {
         set.operate(this.#process.task, [{ index: COUNT, add: -1, undo }]);
       } catch (error) {
-        if (error instanceof Refusal && error.errno === "EAGAIN") return { dropped: false, references: set.value(COUNT) };
+        if (error instanceof Refusal && error.errno === "EAGAIN")
+          return { dropped: false, references: set.value(COUNT) };
         throw error;
       }
       return { dropped: true, references: set.value(COUNT) };
@@ -121,9 +134,19 @@ export class FakeRegionLock implements RegionLock {
     });
   }
 
-  #do<T>(name: "RegionLock.references" | "RegionLock.take" | "RegionLock.drop" | "RegionLock.handOver" | "RegionLock.destroy", args: readonly unknown[], work: (set: SemaphoreSet) => T): T {
+  #do<T>(
+    name:
+      | "RegionLock.references"
+      | "RegionLock.take"
+      | "RegionLock.drop"
+      | "RegionLock.handOver"
+      | "RegionLock.destroy",
+    args: readonly unknown[],
+    work: (set: SemaphoreSet) => T,
+  ): T {
     return this.#process.callNow(name, [this.region, ...args], () => {
-      if (!this.#held) refuseWithCode("O2CB_NO_SEM", `the lock of region ${this.region} is not held any more`);
+      if (!this.#held)
+        refuseWithCode("O2CB_NO_SEM", `the lock of region ${this.region} is not held any more`);
       return work(this.#set);
     });
   }

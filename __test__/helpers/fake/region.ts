@@ -90,7 +90,11 @@ export class Region {
         },
       ),
       // A number written from elsewhere is no open descriptor of the writer: only `start` succeeds.
-      dev: { kind: "file", read: () => (this.device === null ? "" : `${this.device.name}\n`), write: () => refuse("EINVAL") },
+      dev: {
+        kind: "file",
+        read: () => (this.device === null ? "" : `${this.device.name}\n`),
+        write: () => refuse("EINVAL"),
+      },
       pid: this.#host.features.pid && { kind: "file", read: () => (this.pid === 0 ? "" : `${this.pid}\n`) },
     }));
   }
@@ -99,9 +103,14 @@ export class Region {
   async start(device: BlockDevice, interrupt: AbortSignal): Promise<void> {
     const node = this.#cluster.localNode;
     if (this.device !== null || device.isImage) refuse("EINVAL");
-    if (this.blockBytes === 0 || this.startBlock === 0n || this.blocks === 0 || node?.number == null) refuse("EINVAL");
+    if (this.blockBytes === 0 || this.startBlock === 0n || this.blocks === 0 || node?.number == null)
+      refuse("EINVAL");
     if (this.blockBytes !== device.sectorBytes) {
-      refuse("EINVAL", { kernelMessages: [`o2hb: blocksize ${this.blockBytes} incorrect for device, expected ${device.sectorBytes}`] });
+      refuse("EINVAL", {
+        kernelMessages: [
+          `o2hb: blocksize ${this.blockBytes} incorrect for device, expected ${device.sectorBytes}`,
+        ],
+      });
     }
     const end = (this.startBlock + BigInt(this.blocks)) * BigInt(this.blockBytes);
     if (device.broken || end > device.bytes) refuse("EIO");
@@ -117,7 +126,9 @@ export class Region {
       // The kernel says EIO for an interrupted start; only the writer knows that it asked for it.
       if (interrupt.aborted) refuse("EIO", { code: "O2CB_ABORTED" });
       const messages = [`o2hb: Unable to stabilize heartbeat on region ${this.name} (${device.name})`];
-      throw error instanceof Refusal ? new Refusal(error.errno, { kernelMessages: messages, ...error.fields }) : error;
+      throw error instanceof Refusal
+        ? new Refusal(error.errno, { kernelMessages: messages, ...error.fields })
+        : error;
     } finally {
       this.#starting = null;
     }
@@ -129,7 +140,8 @@ export class Region {
   async stop(): Promise<void> {
     await this.#starting?.catch(() => undefined);
     if (this.#host.features.pinning && this.pins.size > 0) refuse("EBUSY");
-    if (this.#host.isMounted(this.name)) this.#host.disaster(`the heartbeat of region ${this.name} was stopped under a live superblock`);
+    if (this.#host.isMounted(this.name))
+      this.#host.disaster(`the heartbeat of region ${this.name} was stopped under a live superblock`);
     const number = this.#cluster.localNode?.number;
     if (this.live && number != null) this.#beat(number, 0n);
     this.device = null;
@@ -140,13 +152,20 @@ export class Region {
   /** Iterations that the kernel wants (kernel-abi 1.8), in milliseconds. */
   #duration(device: BlockDevice, node: number): number {
     const steady = this.#host.heartbeat.mode === "global" && this.#cluster.regions.size === 1 ? 5 : 3;
-    const [own] = device.readSlots({ startBlock: this.startBlock + BigInt(node), blockBytes: this.blockBytes, blocks: 1 });
+    const [own] = device.readSlots({
+      startBlock: this.startBlock + BigInt(node),
+      blockBytes: this.blockBytes,
+      blocks: 1,
+    });
     return (steady + (own?.sequence === 0n ? 1 : 0) + (this.#host.isLive() ? 0 : 1) - 1) * ITERATION_MS;
   }
 
   #beat(node: number, generation: bigint): void {
     this.lastBeat = this.#host.clock.now;
     const sequence = 1_700_000_000n + BigInt(Math.floor(this.lastBeat / 1000));
-    this.device?.writeSlot({ startBlock: this.startBlock, blockBytes: this.blockBytes }, { slot: node, valid: true, sequence, node, generation, deadMs: 62_000 });
+    this.device?.writeSlot(
+      { startBlock: this.startBlock, blockBytes: this.blockBytes },
+      { slot: node, valid: true, sequence, node, generation, deadMs: 62_000 },
+    );
   }
 }

@@ -62,7 +62,11 @@ export class SemaphoreSet {
   }
 
   /** semop that sleeps; null after an interruption. EINVAL where the set is gone before, EIDRM where it goes meanwhile. */
-  async operateOrSleep(task: Task, operations: readonly Operation[], interrupted: Promise<void>): Promise<"done" | "interrupted"> {
+  async operateOrSleep(
+    task: Task,
+    operations: readonly Operation[],
+    interrupted: Promise<void>,
+  ): Promise<"done" | "interrupted"> {
     if (this.removed) refuse("EINVAL");
     if (this.#attempt(task, operations)) return "done";
     const sleeper: Sleeper = { task, operations, woken: deferred() };
@@ -124,7 +128,8 @@ export class SemaphoreSet {
       const others = this.#sleepers.filter((other) => other !== sleeper);
       const before = this.#sleepers;
       this.#sleepers = others;
-      if (sleeper.task.alive && this.#attempt(sleeper.task, sleeper.operations)) sleeper.woken.resolve("done");
+      if (sleeper.task.alive && this.#attempt(sleeper.task, sleeper.operations))
+        sleeper.woken.resolve("done");
       else if (sleeper.task.alive) this.#sleepers = before;
     }
   }
@@ -143,7 +148,8 @@ export class SemaphoreTable {
   /** semget(2): ENOENT, and EINVAL where the set under the key has fewer semaphores. */
   get(key: number, create: boolean, label: string, count = 2): SemaphoreSet {
     const found = this.#sets.get(key);
-    if (found !== undefined) return found.values.length < count ? refuse("EINVAL", { syscall: "semget" }) : found;
+    if (found !== undefined)
+      return found.values.length < count ? refuse("EINVAL", { syscall: "semget" }) : found;
     if (!create) refuse("ENOENT", { syscall: "semget" });
     const set = new SemaphoreSet(key, label, count);
     this.#sets.set(key, set);

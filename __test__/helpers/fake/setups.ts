@@ -46,10 +46,18 @@ export function classicLocal(settings: SetupSettings = {}): Machine {
 
 /** The same with global heartbeat: one region on a device of its own beats already, with one persistent reference. */
 export function classicGlobal(settings: SetupSettings = {}): Machine {
-  const machine = build({ ...settings, volume: { global: true, ...settings.volume } }, ["ocfs2", "ocfs2_stack_o2cb", "ocfs2_dlmfs"]);
+  const machine = build({ ...settings, volume: { global: true, ...settings.volume } }, [
+    "ocfs2",
+    "ocfs2_stack_o2cb",
+    "ocfs2_dlmfs",
+  ]);
   const { kernel } = machine;
   kernel.heartbeat.mode = "global";
-  const quorum = kernel.addDisk({ name: "sdq", number: { major: 65, minor: 0 }, volume: volume({ heartbeatDevice: true }) });
+  const quorum = kernel.addDisk({
+    name: "sdq",
+    number: { major: 65, minor: 0 },
+    volume: volume({ heartbeatDevice: true }),
+  });
   if (!settings.stopped && !settings.unregistered) startByHand(kernel, quorum);
   kernel.markClean();
   return machine;
@@ -58,7 +66,16 @@ export function classicGlobal(settings: SetupSettings = {}): Machine {
 /** Drivers of the 1.2 era: no stack file, no mode, no pins, configfs at /config, revision below /proc. */
 export function oldDriver12(settings: SetupSettings = {}): Machine {
   const revisionPath = "/proc/fs/ocfs2_nodemanager/interface_revision";
-  return build({ configfs: "/config", revisionPath, volume: { stack: null }, ...settings, features: { ...oldDriver, ...settings.features } }, ["ocfs2", "ocfs2_nodemanager"]);
+  return build(
+    {
+      configfs: "/config",
+      revisionPath,
+      volume: { stack: null },
+      ...settings,
+      features: { ...oldDriver, ...settings.features },
+    },
+    ["ocfs2", "ocfs2_nodemanager"],
+  );
 }
 
 /** A machine whose kernel has loaded nothing of OCFS2 yet. */
@@ -70,15 +87,30 @@ function build(settings: SetupSettings, modules: readonly string[]): Machine {
   const kernel = new FakeKernel(settings);
   for (const module of modules) kernel.loadModule(module);
   const content = volume({ uuid: UUID, ...settings.volume });
-  const disk = kernel.addDisk({ name: "sdb", number: { major: 8, minor: 16 }, volume: content, readOnly: settings.readOnly ?? false, sectorBytes: settings.sectorBytes ?? 512 });
+  const disk = kernel.addDisk({
+    name: "sdb",
+    number: { major: 8, minor: 16 },
+    volume: content,
+    readOnly: settings.readOnly ?? false,
+    sectorBytes: settings.sectorBytes ?? 512,
+  });
   for (const path of [DIRECTORY, "/vol2", "/vol3"]) kernel.addDirectory(path);
   kernel.addFile("/etc/hostname", `${NODES[0]}\n`);
   if (!settings.unregistered) registerCluster(kernel);
   kernel.installProgram("/sbin/ocfs2_hb_ctl", ocfs2HbCtl(kernel));
   kernel.hbCtlPath = settings.leave === "kernel" ? "/sbin/ocfs2_hb_ctl" : "/bin/true";
   kernel.markClean();
-  const base = settings.configfs === "/config" || settings.revisionPath?.startsWith("/proc") ? "/config" : "/sys/kernel/config";
-  return { kernel, disk, content, uuid: content.uuid, regionDirectory: `${base}/cluster/${CLUSTER}/heartbeat/${content.uuid}` };
+  const base =
+    settings.configfs === "/config" || settings.revisionPath?.startsWith("/proc")
+      ? "/config"
+      : "/sys/kernel/config";
+  return {
+    kernel,
+    disk,
+    content,
+    uuid: content.uuid,
+    regionDirectory: `${base}/cluster/${CLUSTER}/heartbeat/${content.uuid}`,
+  };
 }
 
 /** The cluster of two nodes as `o2cb register-cluster` leaves it. */
@@ -97,9 +129,18 @@ export function registerCluster(kernel: FakeKernel, name: string = CLUSTER): Clu
 export function startByHand(kernel: FakeKernel, disk: BlockDevice): Region {
   const [cluster] = kernel.clusters.values();
   const uuid = disk.volume?.uuid;
-  if (cluster === undefined || uuid === undefined) throw new TypeError("startByHand needs a cluster and a volume");
+  if (cluster === undefined || uuid === undefined)
+    throw new TypeError("startByHand needs a cluster and a volume");
   const region = new Region(uuid, cluster, kernel);
-  Object.assign(region, { blockBytes: disk.sectorBytes, startBlock: 2184n, blocks: 255, device: disk, pid: kernel.newPid(), live: true, lastBeat: kernel.clock.now });
+  Object.assign(region, {
+    blockBytes: disk.sectorBytes,
+    startBlock: 2184n,
+    blocks: 255,
+    device: disk,
+    pid: kernel.newPid(),
+    live: true,
+    lastBeat: kernel.clock.now,
+  });
   cluster.regions.set(uuid, region);
   kernel.semaphores().get(regionKey(uuid), true, uuid).values[COUNT] = 1;
   return region;

@@ -11,6 +11,7 @@ export function shuffleTurns(kernel: FakeKernel, seed: number): void {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
-    for (let turns = (state >>> 0) % MAX_TURNS; turns > 0; turns -= 1) await new Promise((resolve) => setImmediate(resolve));
+    for (let turns = (state >>> 0) % MAX_TURNS; turns > 0; turns -= 1)
+      await new Promise((resolve) => setImmediate(resolve));
   };
 }

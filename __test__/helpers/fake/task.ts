@@ -14,7 +14,11 @@ export class Task {
   readonly ipc: number;
   readonly namespace: MountNamespace;
   #alive = true;
-  readonly #atExit: Record<ExitPhase, Set<() => void>> = { calls: new Set(), semaphores: new Set(), files: new Set() };
+  readonly #atExit: Record<ExitPhase, Set<() => void>> = {
+    calls: new Set(),
+    semaphores: new Set(),
+    files: new Set(),
+  };
 
   constructor(pid: number, name: string, ipc: number, namespace: MountNamespace) {
     this.pid = pid;

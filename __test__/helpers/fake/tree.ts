@@ -78,7 +78,8 @@ export class PlainDirectory implements DirectoryNode {
     if (first === "") return this;
     let next = this.entries.get(first);
     if (next === undefined) this.entries.set(first, (next = new PlainDirectory()));
-    if (!(next instanceof PlainDirectory)) throw new TypeError(`'${first}' is no plain directory of the fake machine`);
+    if (!(next instanceof PlainDirectory))
+      throw new TypeError(`'${first}' is no plain directory of the fake machine`);
     return next.directory(rest.join("/"));
   }
 
@@ -95,7 +96,9 @@ export function computedDirectory(
   changes: Pick<DirectoryNode, "make" | "remove"> = {},
 ): DirectoryNode {
   const present = (viewer: Viewer): [string, TreeNode][] =>
-    Object.entries(entries(viewer)).filter((entry): entry is [string, TreeNode] => entry[1] !== undefined && entry[1] !== false);
+    Object.entries(entries(viewer)).filter(
+      (entry): entry is [string, TreeNode] => entry[1] !== undefined && entry[1] !== false,
+    );
   return {
     kind: "directory",
     names: (viewer) => present(viewer).map(([name]) => name),

@@ -140,10 +140,19 @@ export class MountNamespace {
     if (path.includes("\0")) refuse("EINVAL", { path });
     const bottom = this.mounts[0];
     if (bottom === undefined) refuse("ENOENT", { path });
-    const trail: Place[] = [this.#top({ mount: bottom, node: bottom.rootNode, path: "/", inner: bottom.root, name: "", directory: null })];
+    const trail: Place[] = [
+      this.#top({
+        mount: bottom,
+        node: bottom.rootNode,
+        path: "/",
+        inner: bottom.root,
+        name: "",
+        directory: null,
+      }),
+    ];
     const here = (): Place => trail.at(-1) as Place;
     const pending = path.split("/").filter((part) => part !== "");
-    for (let links = 0; pending.length > 0; ) {
+    for (let links = 0; pending.length > 0;) {
       const name = pending.shift() as string;
       const { node, mount } = here();
       if (node.kind !== "directory") refuse("ENOTDIR", { path });
@@ -164,7 +173,16 @@ export class MountNamespace {
       }
       const inner = here().inner;
       const at = here().path;
-      trail.push(this.#top({ mount, node: next, path: at === "/" ? `/${name}` : `${at}/${name}`, inner: inner === "/" ? `/${name}` : `${inner}/${name}`, name, directory: node }));
+      trail.push(
+        this.#top({
+          mount,
+          node: next,
+          path: at === "/" ? `/${name}` : `${at}/${name}`,
+          inner: inner === "/" ? `/${name}` : `${inner}/${name}`,
+          name,
+          directory: node,
+        }),
+      );
     }
     if (path.endsWith("/") && here().node.kind !== "directory") refuse("ENOTDIR", { path });
     return here();
@@ -173,7 +191,9 @@ export class MountNamespace {
   /** What is seen at a place: the last mount on it, or on that one. */
   #top(place: Place): Place {
     const over = this.mounts.findLast((mount) => mount.parent === place.mount && mount.target === place.path);
-    return over === undefined ? place : this.#top({ ...place, mount: over, node: over.rootNode, inner: over.root });
+    return over === undefined
+      ? place
+      : this.#top({ ...place, mount: over, node: over.rootNode, inner: over.root });
   }
 }
 

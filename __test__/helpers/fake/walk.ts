@@ -59,7 +59,11 @@ export interface ScenarioContext<P> {
   signal: AbortSignal;
 }
 
-export type Scenario<T, P> = (native: FakeNative, kernel: FakeKernel, context: ScenarioContext<P>) => Promise<T>;
+export type Scenario<T, P> = (
+  native: FakeNative,
+  kernel: FakeKernel,
+  context: ScenarioContext<P>,
+) => Promise<T>;
 
 export interface WalkOptions<T, P> {
   /** a fresh machine for each run; everything but the scenario's own calls happens here, by other processes */
@@ -67,7 +71,7 @@ export interface WalkOptions<T, P> {
   /** what the disturbed process itself did before, undisturbed and uncounted */
   prelude?: (native: FakeNative, kernel: FakeKernel) => Promise<P>;
   /** called after each run; throws where something is wrong */
-  check: (point: WalkPoint<T>) => void | Promise<void>;
+  check: (point: WalkPoint<T>) => unknown;
   /** which calls are disturbed; default all */
   only?: (call: CallRecord) => boolean;
   /** how long one run may take, real milliseconds */
@@ -87,7 +91,10 @@ interface Run<T> {
 }
 
 /** Fails each call in turn. Returns the number of runs. */
-export async function walkFaults<T, P = undefined>(scenario: Scenario<T, P>, options: FaultWalkOptions<T, P>): Promise<number> {
+export async function walkFaults<T, P = undefined>(
+  scenario: Scenario<T, P>,
+  options: FaultWalkOptions<T, P>,
+): Promise<number> {
   let runs = 0;
   for (const call of await countCalls(scenario, options)) {
     if (CANNOT_FAIL.includes(call.name)) continue;
@@ -97,7 +104,14 @@ export async function walkFaults<T, P = undefined>(scenario: Scenario<T, P>, opt
     if (options.late && canFailLate(call)) faults.push({ errno: "EIO", late: true });
     for (const fault of faults) {
       const { errno, late } = fault as { errno: string; late?: boolean };
-      await disturb(scenario, options, call, errno, `fails ${late ? "late " : ""}with ${errno}`, (native) => void native.failCall(call.n, fault));
+      await disturb(
+        scenario,
+        options,
+        call,
+        errno,
+        `fails ${late ? "late " : ""}with ${errno}`,
+        (native) => void native.failCall(call.n, fault),
+      );
       runs += 1;
     }
   }
@@ -105,11 +119,21 @@ export async function walkFaults<T, P = undefined>(scenario: Scenario<T, P>, opt
 }
 
 /** Kills the process before each call, and after it. Returns the number of runs. */
-export async function walkKills<T, P = undefined>(scenario: Scenario<T, P>, options: WalkOptions<T, P>): Promise<number> {
+export async function walkKills<T, P = undefined>(
+  scenario: Scenario<T, P>,
+  options: WalkOptions<T, P>,
+): Promise<number> {
   let runs = 0;
   for (const call of await countCalls(scenario, options)) {
     for (const kill of ["before", "after"] as const) {
-      await disturb(scenario, options, call, null, `is killed ${kill}`, (native) => void native.failCall(call.n, { kill }));
+      await disturb(
+        scenario,
+        options,
+        call,
+        null,
+        `is killed ${kill}`,
+        (native) => void native.failCall(call.n, { kill }),
+      );
       runs += 1;
     }
   }
@@ -117,7 +141,10 @@ export async function walkKills<T, P = undefined>(scenario: Scenario<T, P>, opti
 }
 
 /** Fires the scenario's signal as each call begins. Returns the number of runs. */
-export async function walkAborts<T, P = undefined>(scenario: Scenario<T, P>, options: WalkOptions<T, P>): Promise<number> {
+export async function walkAborts<T, P = undefined>(
+  scenario: Scenario<T, P>,
+  options: WalkOptions<T, P>,
+): Promise<number> {
   let runs = 0;
   for (const call of await countCalls(scenario, options)) {
     await disturb(scenario, options, call, null, "is given up", (native, abort) => {
@@ -133,12 +160,18 @@ export async function walkAborts<T, P = undefined>(scenario: Scenario<T, P>, opt
 }
 
 function canFailLate({ name, args }: CallRecord): boolean {
-  return name === "mount" || name === "lockFile" || name === "runProgram" || (name === "lockRegion" && args[1] === true);
+  return (
+    name === "mount" ||
+    name === "lockFile" ||
+    name === "runProgram" ||
+    (name === "lockRegion" && args[1] === true)
+  );
 }
 
 async function countCalls<T, P>(scenario: Scenario<T, P>, options: WalkOptions<T, P>): Promise<CallRecord[]> {
   const { native, outcome } = await run(scenario, options, () => undefined);
-  if (outcome.status === "failed") throw new Error("the scenario fails undisturbed", { cause: outcome.error });
+  if (outcome.status === "failed")
+    throw new Error("the scenario fails undisturbed", { cause: outcome.error });
   if (outcome.status !== "ok") throw new Error(`the scenario undisturbed is ${outcome.status}`);
   return native.calls.filter((call) => options.only?.(call) ?? true);
 }
@@ -155,18 +188,25 @@ async function disturb<T, P>(
   const title = `call ${call.n} (${describe(call)}) ${what}`;
   const fired = native.fired[0];
   if (fired === undefined || fired.name !== call.name) {
-    throw new Error(`${title}: it was not reached, or another call stood there (${fired === undefined ? "none" : describe(fired)}): the scenario is not deterministic`);
+    throw new Error(
+      `${title}: it was not reached, or another call stood there (${fired === undefined ? "none" : describe(fired)}): the scenario is not deterministic`,
+    );
   }
   try {
     await options.check({ kernel, native, outcome, n: call.n, call, errno, title });
   } catch (error) {
     // An assertion of ava is recorded by its own message already.
-    if (error instanceof Error && error.name !== "AssertionError") error.message = `${title}: ${error.message}`;
+    if (error instanceof Error && error.name !== "AssertionError")
+      error.message = `${title}: ${error.message}`;
     throw error;
   }
 }
 
-async function run<T, P>(scenario: Scenario<T, P>, options: WalkOptions<T, P>, arm: (native: FakeNative, abort: () => void) => void): Promise<Run<T>> {
+async function run<T, P>(
+  scenario: Scenario<T, P>,
+  options: WalkOptions<T, P>,
+  arm: (native: FakeNative, abort: () => void) => void,
+): Promise<Run<T>> {
   const made = await options.setup();
   const kernel = "kernel" in made ? made.kernel : made;
   const native = kernel.process();
@@ -174,7 +214,11 @@ async function run<T, P>(scenario: Scenario<T, P>, options: WalkOptions<T, P>, a
   native.restartCount();
   const controller = new AbortController();
   arm(native, () => controller.abort());
-  const outcome = await settle(() => scenario(native, kernel, { prelude, signal: controller.signal }), native, options.limitMs ?? DEFAULT_LIMIT_MS);
+  const outcome = await settle(
+    () => scenario(native, kernel, { prelude, signal: controller.signal }),
+    native,
+    options.limitMs ?? DEFAULT_LIMIT_MS,
+  );
   return { kernel, native, outcome };
 }
 
@@ -192,13 +236,19 @@ async function settle<T>(work: () => Promise<T>, process: FakeProcess, limitMs: 
   );
   try {
     const outcome = await Promise.race([done, hung, killed]);
-    return process.alive ? outcome : { status: "killed" };
+    if (process.alive) return outcome;
+    await process.kernel.idle();
+    return { status: "killed" };
   } finally {
     clearTimeout(timer);
   }
 }
 
 function describe({ name, args }: CallRecord): string {
-  const text = args.map((arg) => (typeof arg === "object" && arg !== null ? JSON.stringify(arg, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value)) : String(arg)));
+  const text = args.map((arg) =>
+    typeof arg === "object" && arg !== null
+      ? JSON.stringify(arg, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value))
+      : String(arg),
+  );
   return [name, ...text].join(" ").slice(0, 160);
 }
