@@ -36,6 +36,8 @@ export async function hostTry(program: string, args: readonly string[], cwd?: st
 export async function host(program: string, args: readonly string[], cwd?: string): Promise<string> {
   const result = await hostTry(program, args, cwd);
   if (result.status === 0) return result.stdout;
+  if (result.status === 127)
+    throw new LabError("requirements", `The lab needs ${program}, which is not installed.`);
   const text = `${[program, ...args].join(" ")} ended with status ${result.status}:\n${tail(result.stderr)}`;
   throw new LabError("kernel", text);
 }

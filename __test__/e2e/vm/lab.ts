@@ -13,7 +13,7 @@
 // same path. It is cached without revalidation: what changes on the host after boot may not be seen. /tmp, /run and /dev are
 // its own; /lab is shared by all machines and the host (lab.exchange). No udev: no links under /dev/disk.
 // Each machine has one processor, 1024 MiB, address 10.9.0.N, host name nN. A boot takes about ten seconds; one boot should
-// serve many scenarios. One lab at a time has machines up on a host; the next waits.
+// serve many scenarios. One lab at a time has machines up (per lab directory, see places.ts); the next waits.
 //
 // A machine that panics, fences or exceeds `limitSeconds` fails every waiting call with the end of its console. After that,
 // after lab.keep() (call it when a scenario fails), or with OCFS2_GROUP_LAB_KEEP=1, the run directory with the serial logs

@@ -21,7 +21,6 @@ const PROGRAMS: readonly Requirement[] = [
   { what: "depmod", package: "kmod" },
   { what: "modprobe", package: "kmod" },
   { what: "xz", package: "xz-utils" },
-  { what: "zstd", package: "zstd" },
   { what: "mkfs.ocfs2", package: "ocfs2-tools" },
   { what: "mount.ocfs2", package: "ocfs2-tools" },
   { what: "o2cb", package: "ocfs2-tools" },
