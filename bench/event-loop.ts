@@ -51,7 +51,10 @@ async function sample(): Promise<{ p99: number; read: number }> {
   }
   delay.disable();
   reads.sort((a, b) => a - b);
-  return { p99: Math.max(0, delay.percentile(99) / 1e6 - 1), read: reads[Math.floor(reads.length / 2)] ?? Number.NaN };
+  return {
+    p99: Math.max(0, delay.percentile(99) / 1e6 - 1),
+    read: reads[Math.floor(reads.length / 2)] ?? Number.NaN,
+  };
 }
 
 try {
@@ -61,8 +64,12 @@ try {
   const busy = await sample();
   for (const { release } of pipes) release();
   await Promise.allSettled(calls);
-  console.log(`event-loop delay p99 with ${CALLS} blocked calls: ${busy.p99.toFixed(2)} ms, idle ${idle.p99.toFixed(2)} ms (wanted: under 10 ms)`);
-  console.log(`fs.promises.readFile, median, with ${CALLS} blocked calls / idle: ${(busy.read / idle.read).toFixed(2)} (${busy.read.toFixed(2)} / ${idle.read.toFixed(2)} ms; wanted: not delayed)`);
+  console.log(
+    `event-loop delay p99 with ${CALLS} blocked calls: ${busy.p99.toFixed(2)} ms, idle ${idle.p99.toFixed(2)} ms (wanted: under 10 ms)`,
+  );
+  console.log(
+    `fs.promises.readFile, median, with ${CALLS} blocked calls / idle: ${(busy.read / idle.read).toFixed(2)} (${busy.read.toFixed(2)} / ${idle.read.toFixed(2)} ms; wanted: not delayed)`,
+  );
   console.log(`loading the native module: ${loadedMs.toFixed(2)} ms (wanted: under 3 ms)`);
   // A read that is held up by a blocked pool waits for hundreds of milliseconds, so a factor of three tells enough.
   if (busy.p99 >= 10 || busy.read > idle.read * 3 + 1 || loadedMs >= 3) process.exitCode = 1;

@@ -10,13 +10,21 @@ const rounds = Number(process.env["OCFS2_GROUP_BENCH_ROUNDS"] ?? 5);
 const letters = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
+  const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-function report(name: string, value: string, bound: string, isMet: boolean, values: Record<string, number[]>): void {
+function report(
+  name: string,
+  value: string,
+  bound: string,
+  isMet: boolean,
+  values: Record<string, number[]>,
+): void {
   if (!isMet) process.exitCode = 1;
-  const all = Object.entries(values).map(([label, list]) => `${label} ${list.map((ms) => (ms / 1000).toFixed(2)).join(" ")} s`);
+  const all = Object.entries(values).map(
+    ([label, list]) => `${label} ${list.map((ms) => (ms / 1000).toFixed(2)).join(" ")} s`,
+  );
   console.log(`${name}: ${value} (wanted: ${bound})\n    ${all.join("\n    ")}`);
 }
 
@@ -40,7 +48,13 @@ async function coldMounts(node: Node): Promise<void> {
   }
   await node.run("ln -sfn /sbin/mount.ocfs2.ours /sbin/mount.ocfs2");
   const ratio = median(times["ours"] ?? []) / median(times["peer"] ?? []);
-  report("a cold mount through mount(8), ours / C tool", ratio.toFixed(3), "at most 1.1", ratio <= 1.1, times);
+  report(
+    "a cold mount through mount(8), ours / C tool",
+    ratio.toFixed(3),
+    "at most 1.1",
+    ratio <= 1.1,
+    times,
+  );
 }
 
 async function eightAgainstOne(node: Node): Promise<void> {
@@ -48,14 +62,25 @@ async function eightAgainstOne(node: Node): Promise<void> {
   const script = [`${root}__test__/e2e/guest-scripts/mount-many.mjs`, `${root}dist/index.js`];
   const pairs = letters.map((letter) => `/dev/vd${letter}=/m${letter}`);
   for (let round = 0; round < Math.max(2, rounds - 2); round += 1) {
-    for (const [who, list] of [["one", pairs.slice(0, 1)], ["eight", pairs]] as const) {
+    for (const [who, list] of [
+      ["one", pairs.slice(0, 1)],
+      ["eight", pairs],
+    ] as const) {
       const { stdout } = await node.run(["node", ...script, ...list], { limitSeconds: 240 });
       times[who]?.push(Number(/in (\d+) ms/.exec(stdout)?.[1]));
-      await Promise.all(list.map((pair) => node.run(["umount", pair.slice(pair.indexOf("=") + 1)], { limitSeconds: 240 })));
+      await Promise.all(
+        list.map((pair) => node.run(["umount", pair.slice(pair.indexOf("=") + 1)], { limitSeconds: 240 })),
+      );
     }
   }
   const ratio = median(times["eight"] ?? []) / median(times["one"] ?? []);
-  report("eight volumes from one process / one volume", ratio.toFixed(3), "at most 1.25", ratio <= 1.25, times);
+  report(
+    "eight volumes from one process / one volume",
+    ratio.toFixed(3),
+    "at most 1.25",
+    ratio <= 1.25,
+    times,
+  );
 }
 
 async function heldGroup(node: Node): Promise<void> {
@@ -76,14 +101,27 @@ async function heldGroup(node: Node): Promise<void> {
   await node.run(["ocfs2_hb_ctl", "-K", "-d", "/dev/vda", "bench"]);
   await node.assertNothingLeft();
   const over = median(times["ours"] ?? []) - median(times["kernel"] ?? []);
-  report("a mount in a group that is held, over the kernel's own mount(2)", `${(over / 1000).toFixed(2)} s`, "at most 1.5 s", over <= 1500, times);
+  report(
+    "a mount in a group that is held, over the kernel's own mount(2)",
+    `${(over / 1000).toFixed(2)} s`,
+    "at most 1.5 s",
+    over <= 1500,
+    times,
+  );
 }
 
-const lab = await Lab.boot({ nodes: 1, disks: letters.map(() => ({ mib: 128 })), limitSeconds: 3600, log: (line) => console.log(`  ${line}`) });
+const lab = await Lab.boot({
+  nodes: 1,
+  disks: letters.map(() => ({ mib: 128 })),
+  limitSeconds: 3600,
+  log: (line) => console.log(`  ${line}`),
+});
 try {
   const [node] = lab.nodes;
   if (node === undefined) throw new Error("a node is needed");
-  console.log(`kernel ${lab.kernel}, one emulated processor, ${rounds} rounds, medians of the machine's clock`);
+  console.log(
+    `kernel ${lab.kernel}, one emulated processor, ${rounds} rounds, medians of the machine's clock`,
+  );
   await node.loadOcfs2();
   await node.mountControl();
   await node.writeClusterConf("lab");

@@ -3,7 +3,11 @@ import { isErrno } from "./errors.ts";
 import type { Native } from "./native-types.ts";
 
 /** The text without its final newline; null where the file (or its directory) does not exist. */
-export async function readOptional(native: Native, path: string, signal?: AbortSignal): Promise<string | null> {
+export async function readOptional(
+  native: Native,
+  path: string,
+  signal?: AbortSignal,
+): Promise<string | null> {
   try {
     return (await native.readAttribute(path, { signal })).replace(/\n$/, "");
   } catch (error) {

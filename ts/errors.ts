@@ -70,7 +70,9 @@ export class O2cbError extends Error {
   }
 }
 
-const names = new Map<number, string>(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+const names = new Map<number, string>(
+  Object.entries(constants.errno).map(([name, number]) => [number, name]),
+);
 
 /** `EBUSY` for an error that carries errno -16 (or 16); undefined where the error carries none. */
 export function errnoName(error: unknown): string | undefined {

@@ -1,8 +1,16 @@
 // The public API: the only file that consumers import.
 import { loadNative } from "./native.ts";
 import { beginGroupJoin as beginGroupJoinWith, type GroupJoin, type JoinOptions } from "./membership.ts";
-import { mountVolume as mountVolumeWith, type MountVolumeRequest, type MountVolumeResult } from "./mount/mount-volume.ts";
-import { unmountVolume as unmountVolumeWith, type UnmountVolumeRequest, type UnmountVolumeResult } from "./mount/unmount-volume.ts";
+import {
+  mountVolume as mountVolumeWith,
+  type MountVolumeRequest,
+  type MountVolumeResult,
+} from "./mount/mount-volume.ts";
+import {
+  unmountVolume as unmountVolumeWith,
+  type UnmountVolumeRequest,
+  type UnmountVolumeResult,
+} from "./mount/unmount-volume.ts";
 import { detectStack as detectStackWith, type DetectOptions, type RunningStack } from "./stack/detect.ts";
 import type { OnStep } from "./steps.ts";
 import { openVolume as openVolumeWith, type Volume } from "./volume.ts";
@@ -19,7 +27,10 @@ export { heartbeatGeometry, regionName, type Volume } from "./volume.ts";
 export type { RegionGeometry } from "./native-types.ts";
 
 /** Reads a volume's identity, stamp and heartbeat area. Errors: see ts/volume.ts. */
-export function openVolume(device: string, options: { signal?: AbortSignal; onStep?: OnStep } = {}): Promise<Volume> {
+export function openVolume(
+  device: string,
+  options: { signal?: AbortSignal; onStep?: OnStep } = {},
+): Promise<Volume> {
   return openVolumeWith(loadNative(), device, options);
 }
 

@@ -13,7 +13,6 @@ import { setupStack } from "./stack/detect.ts";
 import { emit, type OnStep } from "./steps.ts";
 import { CLASSIC_STACK, type Volume } from "./volume.ts";
 
-
 export interface JoinOptions extends JoinRequest {
   /** load missing kernel modules; default true */
   loadModules?: boolean | undefined;
@@ -51,7 +50,13 @@ export class GroupJoin {
     const number = typeof result === "number" ? result : errnoOf(result);
     if (!Number.isInteger(number)) throw new TypeError("complete: 0, an errno or an Error is expected");
     if (number === 0) emit(this.#onStep, { step: "complete", region: this.region, result: 0 });
-    else emit(this.#onStep, { step: "undo", region: this.region, reason: typeof result === "number" ? (errnoName({ errno: result }) ?? String(result)) : result.message });
+    else
+      emit(this.#onStep, {
+        step: "undo",
+        region: this.region,
+        reason:
+          typeof result === "number" ? (errnoName({ errno: result }) ?? String(result)) : result.message,
+      });
     await this.#stack.complete(this.#ticket, number, this.#onStep);
     return number === 0 ? new GroupMembership(this.#stack, this.#ticket, this.#onStep) : null;
   }
@@ -104,7 +109,8 @@ export async function beginGroupJoin(native: Native, options: JoinOptions): Prom
     const stack = await stackOf(native, options.volume, options);
     return new GroupJoin(stack, await stack.begin(options), options.onStep);
   } catch (error) {
-    if (isCode(error, "O2CB_ABORTED") && (error as O2cbError).outcome === undefined) throw aborted("begin-join", "rolled-back", { cause: error, region: options.volume.uuid });
+    if (isCode(error, "O2CB_ABORTED") && (error as O2cbError).outcome === undefined)
+      throw aborted("begin-join", "rolled-back", { cause: error, region: options.volume.uuid });
     throw error;
   }
 }
@@ -112,13 +118,18 @@ export async function beginGroupJoin(native: Native, options: JoinOptions): Prom
 /** The stack that a volume's stamp asks for, made the running one. */
 async function stackOf(native: Native, volume: Volume, options: JoinOptions): Promise<ClusterStack> {
   if (volume.stack !== CLASSIC_STACK) {
-    throw new O2cbError("O2CB_STACK_MISMATCH", `the volume on '${volume.device}' belongs to the cluster stack '${volume.stack}', which this version cannot join: it knows '${CLASSIC_STACK}'`, {
-      operation: "begin-join",
-      path: volume.device,
-      region: volume.uuid,
-      clusterStack: volume.stack,
-      remedy: "give the volume the running cluster's stamp with tunefs.ocfs2 --update-cluster-stack, or mount it with the tools of its stack",
-    });
+    throw new O2cbError(
+      "O2CB_STACK_MISMATCH",
+      `the volume on '${volume.device}' belongs to the cluster stack '${volume.stack}', which this version cannot join: it knows '${CLASSIC_STACK}'`,
+      {
+        operation: "begin-join",
+        path: volume.device,
+        region: volume.uuid,
+        clusterStack: volume.stack,
+        remedy:
+          "give the volume the running cluster's stamp with tunefs.ocfs2 --update-cluster-stack, or mount it with the tools of its stack",
+      },
+    );
   }
   const running = await setupStack(native, CLASSIC_STACK, options);
   return new ClassicStack(native, running.configfs as string);
@@ -128,8 +139,15 @@ export function throwIfAborted(signal: AbortSignal | undefined, operation: strin
   if (signal?.aborted) throw aborted(operation, "rolled-back", { cause: signal.reason });
 }
 
-export function aborted(operation: string, outcome: "rolled-back" | "in-kernel", fields: { cause?: unknown; region?: string; settled?: Promise<unknown>; path?: string }): O2cbError {
-  const what = outcome === "rolled-back" ? "given up; what had been begun is undone" : "given up, but the kernel is still at work on it; it will be undone when the kernel answers";
+export function aborted(
+  operation: string,
+  outcome: "rolled-back" | "in-kernel",
+  fields: { cause?: unknown; region?: string; settled?: Promise<unknown>; path?: string },
+): O2cbError {
+  const what =
+    outcome === "rolled-back"
+      ? "given up; what had been begun is undone"
+      : "given up, but the kernel is still at work on it; it will be undone when the kernel answers";
   return new O2cbError("O2CB_ABORTED", what, { operation, outcome, ...fields });
 }
 

@@ -152,7 +152,11 @@ export interface Native {
   // -- volumes and devices
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts>;
   /** O_DIRECT */
-  readHeartbeatSlots(device: string, geometry: RegionGeometry, options?: CallOptions): Promise<HeartbeatSlot[]>;
+  readHeartbeatSlots(
+    device: string,
+    geometry: RegionGeometry,
+    options?: CallOptions,
+  ): Promise<HeartbeatSlot[]>;
   /** open O_RDONLY|O_EXCL; null where something claims the device (EBUSY). Holding it keeps mounts away. */
   claimDevice(device: string, options?: CallOptions): Promise<Held | null>;
 
@@ -173,7 +177,12 @@ export interface Native {
   /** opens the device read-write and writes the descriptor's number to `<directory>/dev`; blocks until the heartbeat is steady */
   startHeartbeat(directory: string, device: string, options?: CallOptions): Promise<void>;
   /** the region's mutex. `create` false: null where no set exists. O2CB_TIMEOUT with `holder` after timeoutMs. */
-  lockRegion(region: string, create: boolean, timeoutMs: number, options?: CallOptions): Promise<RegionLock | null>;
+  lockRegion(
+    region: string,
+    create: boolean,
+    timeoutMs: number,
+    options?: CallOptions,
+  ): Promise<RegionLock | null>;
   /** without the mutex, without creating anything; null where no set exists */
   regionSemaphores(region: string): Promise<SemaphoreFacts | null>;
 

@@ -5,7 +5,15 @@
 
 export type Step =
   | { step: "read-volume"; device: string }
-  | { step: "volume"; device: string; uuid: string; label: string; stack: string; cluster: string | null; mode: HeartbeatMode | "none" }
+  | {
+      step: "volume";
+      device: string;
+      uuid: string;
+      label: string;
+      stack: string;
+      cluster: string | null;
+      mode: HeartbeatMode | "none";
+    }
   | { step: "load-module"; module: string }
   | { step: "set-stack"; stack: string }
   | { step: "cluster"; cluster: string; mode: HeartbeatMode; node: string; nodeNumber: number }

@@ -89,11 +89,15 @@ function judge(facts: VolumeFacts): Volume {
   const stack = hasClusterInfo ? (facts.stackLabel ?? "") : CLASSIC_STACK;
   // The kernel refuses a label with a NUL inside its four bytes (disk-format 1.3).
   if (Buffer.byteLength(stack) !== 4) {
-    throw new O2cbError("O2CB_BAD_SUPERBLOCK", `the volume on '${facts.device}' names a cluster stack of ${Buffer.byteLength(stack)} bytes instead of 4`, {
-      operation: "open-volume",
-      path: facts.device,
-      remedy: "write the cluster's stamp again with tunefs.ocfs2 --update-cluster-stack",
-    });
+    throw new O2cbError(
+      "O2CB_BAD_SUPERBLOCK",
+      `the volume on '${facts.device}' names a cluster stack of ${Buffer.byteLength(stack)} bytes instead of 4`,
+      {
+        operation: "open-volume",
+        path: facts.device,
+        remedy: "write the cluster's stamp again with tunefs.ocfs2 --update-cluster-stack",
+      },
+    );
   }
   const isGlobal =
     (facts.featureIncompat & INCOMPAT_CLUSTER_INFO) !== 0 &&
@@ -127,22 +131,36 @@ function judge(facts: VolumeFacts): Volume {
  */
 export function heartbeatGeometry(volume: Volume): RegionGeometry {
   const fail = (code: "O2CB_BAD_HEARTBEAT_FILE" | "O2CB_INVALID_BLOCK_SIZE", message: string): never => {
-    throw new O2cbError(code, message, { operation: "heartbeat-geometry", path: volume.device, region: volume.uuid });
+    throw new O2cbError(code, message, {
+      operation: "heartbeat-geometry",
+      path: volume.device,
+      region: volume.uuid,
+    });
   };
   const { heartbeat, sectorBytes, blockBytes, clusterBytes } = volume;
   if (heartbeat === null) {
-    return fail("O2CB_BAD_HEARTBEAT_FILE", `the heartbeat file on '${volume.device}' cannot be used: ${volume.heartbeatProblem ?? "it has no extent"}`);
+    return fail(
+      "O2CB_BAD_HEARTBEAT_FILE",
+      `the heartbeat file on '${volume.device}' cannot be used: ${volume.heartbeatProblem ?? "it has no extent"}`,
+    );
   }
   if (blockBytes < sectorBytes) {
-    return fail("O2CB_INVALID_BLOCK_SIZE", `the volume's block of ${blockBytes} bytes is smaller than the sector of ${sectorBytes} bytes of '${volume.device}'`);
+    return fail(
+      "O2CB_INVALID_BLOCK_SIZE",
+      `the volume's block of ${blockBytes} bytes is smaller than the sector of ${sectorBytes} bytes of '${volume.device}'`,
+    );
   }
   // Counted in file system blocks, as libocfs2 does, whatever the sector size (group-api 2.3, step 5).
   if ((BigInt(heartbeat.clusters) * BigInt(clusterBytes)) / BigInt(blockBytes) < BigInt(HEARTBEAT_BLOCKS)) {
-    return fail("O2CB_BAD_HEARTBEAT_FILE", `the heartbeat file on '${volume.device}' has room for fewer than ${HEARTBEAT_BLOCKS} nodes`);
+    return fail(
+      "O2CB_BAD_HEARTBEAT_FILE",
+      `the heartbeat file on '${volume.device}' has room for fewer than ${HEARTBEAT_BLOCKS} nodes`,
+    );
   }
   const startBlock = (heartbeat.startBlock * BigInt(blockBytes)) / BigInt(sectorBytes);
   // The kernel refuses block 0, where no heartbeat file can lie (kernel-abi 1.6).
-  if (startBlock === 0n) return fail("O2CB_BAD_HEARTBEAT_FILE", `the heartbeat file on '${volume.device}' begins at block 0`);
+  if (startBlock === 0n)
+    return fail("O2CB_BAD_HEARTBEAT_FILE", `the heartbeat file on '${volume.device}' begins at block 0`);
   return { startBlock, blockBytes: sectorBytes, blocks: HEARTBEAT_BLOCKS };
 }
 
@@ -158,7 +176,11 @@ export function isRegionName(name: string): boolean {
 export function regionName(uuid: string): string {
   const name = uuid.replaceAll("-", "").toUpperCase();
   if (isRegionName(name)) return name;
-  throw new O2cbError("O2CB_INVALID_REGION_NAME", `'${uuid}' is not a volume's UUID: 32 hexadecimal digits are expected, with or without dashes`, {
-    operation: "region-name",
-  });
+  throw new O2cbError(
+    "O2CB_INVALID_REGION_NAME",
+    `'${uuid}' is not a volume's UUID: 32 hexadecimal digits are expected, with or without dashes`,
+    {
+      operation: "region-name",
+    },
+  );
 }

@@ -4,7 +4,10 @@ import { classicLocal, DISK, oldDriver12, type Machine } from "../helpers/fake-n
 import { openVolume } from "../../ts/volume.ts";
 import { cases } from "./cluster-stack.ts";
 
-const machines: Record<string, () => Machine> = { "a stock kernel": () => classicLocal(), "a driver of the 1.2 era": () => oldDriver12() };
+const machines: Record<string, () => Machine> = {
+  "a stock kernel": () => classicLocal(),
+  "a driver of the 1.2 era": () => oldDriver12(),
+};
 
 for (const [name, machine] of Object.entries(machines)) {
   for (const { title, run } of cases) {

@@ -51,7 +51,12 @@ async function fails(code: string, promise: Promise<unknown>): Promise<O2cbError
 }
 
 function begin(fixture: StackFixture, more: Partial<JoinOptions> = {}) {
-  return beginGroupJoin(fixture.native, { volume: fixture.volume, service: "conformance", loadModules: false, ...more });
+  return beginGroupJoin(fixture.native, {
+    volume: fixture.volume,
+    service: "conformance",
+    loadModules: false,
+    ...more,
+  });
 }
 
 export const cases: ConformanceCase[] = [
@@ -174,7 +179,9 @@ export const cases: ConformanceCase[] = [
       lock?.drop(true);
       lock?.release();
       const steps: string[] = [];
-      const adopter = await (await begin(fixture, { service: "another", onStep: ({ step }) => steps.push(step) })).complete(0);
+      const adopter = await (
+        await begin(fixture, { service: "another", onStep: ({ step }) => steps.push(step) })
+      ).complete(0);
       assert.ok(steps.includes("adopt-region") && !steps.includes("create-region"), steps.join(" "));
       await adopter.leave();
       await assertClean(fixture);
@@ -199,8 +206,14 @@ export const cases: ConformanceCase[] = [
     title: "the three mismatches of a stamp keep their three codes and leave nothing",
     async run(fixture) {
       const { volume } = fixture;
-      await fails("O2CB_INVALID_CLUSTER_NAME", begin(fixture, { volume: { ...volume, cluster: "elsewhere" } }));
-      await fails("O2CB_INVALID_HEARTBEAT_MODE", begin(fixture, { volume: { ...volume, heartbeatMode: "global" } }));
+      await fails(
+        "O2CB_INVALID_CLUSTER_NAME",
+        begin(fixture, { volume: { ...volume, cluster: "elsewhere" } }),
+      );
+      await fails(
+        "O2CB_INVALID_HEARTBEAT_MODE",
+        begin(fixture, { volume: { ...volume, heartbeatMode: "global" } }),
+      );
       await fails("O2CB_STACK_MISMATCH", begin(fixture, { volume: { ...volume, stack: "pcmk" } }));
       await assertClean(fixture);
     },
@@ -208,7 +221,12 @@ export const cases: ConformanceCase[] = [
   {
     title: "a name that could leave the directory is refused",
     async run(fixture) {
-      for (const uuid of ["", "../../etc", "0".repeat(31), fixture.volume.uuid.toLowerCase().replace(/\d/g, "a")]) {
+      for (const uuid of [
+        "",
+        "../../etc",
+        "0".repeat(31),
+        fixture.volume.uuid.toLowerCase().replace(/\d/g, "a"),
+      ]) {
         await fails("O2CB_INVALID_REGION_NAME", begin(fixture, { volume: { ...fixture.volume, uuid } }));
       }
       await assert.rejects(begin(fixture, { service: "/mnt" }), TypeError);

@@ -10,7 +10,10 @@ scenario("every case of the cluster stack's contract holds on a real kernel", as
   if (node === undefined) return t.fail("a node is needed");
   await format(node, "/dev/vda");
   const register = `${root}node_modules/@oxc-node/core/register.mjs`;
-  const result = await node.try(["node", "--import", register, `${root}__test__/e2e/guest-scripts/conformance.ts`, "/dev/vda", "lab"], { limitSeconds: 500 });
+  const result = await node.try(
+    ["node", "--import", register, `${root}__test__/e2e/guest-scripts/conformance.ts`, "/dev/vda", "lab"],
+    { limitSeconds: 500 },
+  );
   const lines = result.stdout.trim().split("\n");
   t.deepEqual(
     lines.filter((line) => !line.startsWith("ok ")),

@@ -5,7 +5,17 @@ import { assertCleanVolume, format, root, scenario, sharedLab } from "./ours.ts"
 import type { Node } from "./vm/node.ts";
 
 const shared = sharedLab({ nodes: 1, disks: [{ mib: 256 }], limitSeconds: 2400 });
-const MOUNT = ["node", "-r", `${root}__test__/e2e/guest-scripts/signal-at-step.cjs`, "/usr/lib/ocfs2-group/mount.ocfs2.cjs", "/dev/vda", "/one", "-o", "rw", "--json"];
+const MOUNT = [
+  "node",
+  "-r",
+  `${root}__test__/e2e/guest-scripts/signal-at-step.cjs`,
+  "/usr/lib/ocfs2-group/mount.ocfs2.cjs",
+  "/dev/vda",
+  "/one",
+  "-o",
+  "rw",
+  "--json",
+];
 
 let steps: string[] | undefined;
 
@@ -18,7 +28,9 @@ async function prepared(): Promise<{ node: Node; steps: string[] }> {
     const { stdout } = await node.run(MOUNT);
     await node.run(["umount", "/one"]);
     await node.assertNothingLeft();
-    steps = stdout.split("\n").flatMap((line) => (line.startsWith('{"step"') ? [(JSON.parse(line) as { step: string }).step] : []));
+    steps = stdout
+      .split("\n")
+      .flatMap((line) => (line.startsWith('{"step"') ? [(JSON.parse(line) as { step: string }).step] : []));
   }
   return { node, steps };
 }
@@ -37,13 +49,24 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
   scenario(`${signal} at each step of a mount`, async (t) => {
     t.timeout(1_800_000);
     const { node, steps } = await prepared();
-    t.true(steps.includes("start-heartbeat") && steps.includes("mount") && steps.includes("complete"), steps.join(" "));
+    t.true(
+      steps.includes("start-heartbeat") && steps.includes("mount") && steps.includes("complete"),
+      steps.join(" "),
+    );
     for (const [index, step] of steps.entries()) {
-      const result = await node.try(["env", `SIGNAL_AT_STEP=${index}`, `SIGNAL_AT_SIGNAL=${signal}`, ...MOUNT]);
+      const result = await node.try([
+        "env",
+        `SIGNAL_AT_STEP=${index}`,
+        `SIGNAL_AT_SIGNAL=${signal}`,
+        ...MOUNT,
+      ]);
       const what = `${signal} at ${step}`;
       if (signal === "SIGKILL") t.is(result.status, 137, what);
       else {
-        t.true(result.status === 8 || result.status === 0, `${what}: status ${result.status} ${result.stderr}`);
+        t.true(
+          result.status === 8 || result.status === 0,
+          `${what}: status ${result.status} ${result.stderr}`,
+        );
         const mounted = (await node.ocfs2Mounts()).length;
         t.is(mounted, result.status === 0 ? 1 : 0, `${what}: the status says what is`);
         if (mounted === 0) await node.assertNothingLeft();
@@ -56,7 +79,9 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     t.timeout(300_000);
     const { node } = await prepared();
     const mount = node.start(["/sbin/mount.ocfs2", "/dev/vda", "/one", "-o", "rw"]);
-    await node.run("until cat /sys/kernel/config/cluster/lab/heartbeat/*/pid 2>/dev/null | grep -q .; do :; done");
+    await node.run(
+      "until cat /sys/kernel/config/cluster/lab/heartbeat/*/pid 2>/dev/null | grep -q .; do :; done",
+    );
     await mount.kill(signal);
     const { status } = await mount.done;
     t.is(status, signal === "SIGKILL" ? 137 : 8);

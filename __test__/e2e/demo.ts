@@ -8,13 +8,19 @@ import type { Node } from "./vm/node.ts";
 const account = new Account();
 const both = <T>(work: (node: Node) => Promise<T>): Promise<T[]> => Promise.all(lab.nodes.map(work));
 
-account.say("lab", "two machines under software emulation share one disk and one network; no hardware support is needed");
+account.say(
+  "lab",
+  "two machines under software emulation share one disk and one network; no hardware support is needed",
+);
 const lab = await Lab.boot({ nodes: 2, disks: [{ mib: 512 }], limitSeconds: 600, log: account.log });
 try {
   const [a, b] = lab.nodes;
   if (a === undefined || b === undefined) throw new Error("two nodes are needed");
 
-  account.say("lab", "the cluster 'lab' is registered on both nodes, and our helpers are put beside the distribution's C tools");
+  account.say(
+    "lab",
+    "the cluster 'lab' is registered on both nodes, and our helpers are put beside the distribution's C tools",
+  );
   await both(async (node) => {
     await node.loadOcfs2();
     await node.mountControl();

@@ -15,7 +15,13 @@ function onlyNode(): Node {
   return node;
 }
 
-async function refuses(t: ExecutionContext, node: Node, command: string[], status: number, sentence: RegExp): Promise<void> {
+async function refuses(
+  t: ExecutionContext,
+  node: Node,
+  command: string[],
+  status: number,
+  sentence: RegExp,
+): Promise<void> {
   const result = await node.try(command);
   t.is(result.status, status, `${result.stdout}${result.stderr}`);
   t.regex(result.stderr, sentence);
@@ -44,7 +50,13 @@ scenario("a missing directory, a file instead of one, a device that is none, no 
   const node = onlyNode();
   await format(node, "/dev/vda");
   await node.run("echo text >/file");
-  const direct = (directory: string, device = "/dev/vda"): string[] => ["/sbin/mount.ocfs2", device, directory, "-o", "rw"];
+  const direct = (directory: string, device = "/dev/vda"): string[] => [
+    "/sbin/mount.ocfs2",
+    device,
+    directory,
+    "-o",
+    "rw",
+  ];
   await refuses(t, node, direct("/missing"), 32, /'\/missing' does not exist/);
   await refuses(t, node, direct("/file"), 32, /'\/file' is not a directory/);
   await refuses(t, node, direct("/one", "/file"), 32, /not a block device/);
@@ -69,10 +81,14 @@ scenario("a region that cannot start: another writer overwrites this node's slot
   const node = onlyNode();
   const uuid = await format(node, "/dev/vda");
   await node.run(["mount", "-t", "ocfs2", "/dev/vda", "/one"]);
-  const start = (await node.run(`cat /sys/kernel/config/cluster/lab/heartbeat/${uuid}/start_block`)).stdout.trim();
+  const start = (
+    await node.run(`cat /sys/kernel/config/cluster/lab/heartbeat/${uuid}/start_block`)
+  ).stdout.trim();
   await node.run(["umount", "/one"]);
   const slot = Number(start) + node.number;
-  const intruder = node.start(`echo at work; while :; do dd if=/dev/zero of=/dev/vda bs=512 seek=${slot} count=1 oflag=direct conv=notrunc status=none; done`);
+  const intruder = node.start(
+    `echo at work; while :; do dd if=/dev/zero of=/dev/vda bs=512 seek=${slot} count=1 oflag=direct conv=notrunc status=none; done`,
+  );
   await intruder.waitForOutput(/at work/);
   await refuses(t, node, ["mount", "-t", "ocfs2", "/dev/vda", "/one"], 32, /did not become stable/);
   await intruder.kill("SIGKILL");
@@ -113,22 +129,31 @@ scenario("a volume formatted for one node mounts and unmounts without a group", 
   await node.assertNothingLeft();
 });
 
-scenario("a fake mount looks at everything and mounts nothing; remount keeps the heartbeat option", async (t) => {
-  t.timeout(300_000);
-  const node = onlyNode();
-  await node.run(["mount", "-f", "-t", "ocfs2", "/dev/vda", "/one"]);
-  await node.assertNothingLeft();
-  await node.run(["mount", "-t", "ocfs2", "/dev/vda", "/one"]);
-  await node.run(["mount", "-o", "remount,ro", "/one"]);
-  t.regex((await node.run("grep ' /one ' /proc/self/mounts")).stdout, / ocfs2 ro,.*heartbeat=local/);
-  await node.run(["mount", "-o", "remount,rw", "/one"]);
-  await node.run(["umount", "/one"]);
-  await node.assertNothingLeft();
-});
+scenario(
+  "a fake mount looks at everything and mounts nothing; remount keeps the heartbeat option",
+  async (t) => {
+    t.timeout(300_000);
+    const node = onlyNode();
+    await node.run(["mount", "-f", "-t", "ocfs2", "/dev/vda", "/one"]);
+    await node.assertNothingLeft();
+    await node.run(["mount", "-t", "ocfs2", "/dev/vda", "/one"]);
+    await node.run(["mount", "-o", "remount,ro", "/one"]);
+    t.regex((await node.run("grep ' /one ' /proc/self/mounts")).stdout, / ocfs2 ro,.*heartbeat=local/);
+    await node.run(["mount", "-o", "remount,rw", "/one"]);
+    await node.run(["umount", "/one"]);
+    await node.assertNothingLeft();
+  },
+);
 
 scenario("an option that the kernel refuses: its own words are in the message", async (t) => {
   t.timeout(300_000);
   const node = onlyNode();
-  await refuses(t, node, ["mount", "-t", "ocfs2", "-o", "nonsense", "/dev/vda", "/one"], 32, /nonsense|option/);
+  await refuses(
+    t,
+    node,
+    ["mount", "-t", "ocfs2", "-o", "nonsense", "/dev/vda", "/one"],
+    32,
+    /nonsense|option/,
+  );
   t.true((await node.run(`test -x ${PEER_MOUNT} && echo kept`)).stdout.includes("kept"));
 });

@@ -1,7 +1,11 @@
 // Four volumes at once: from one process through the library, and by four commands.
 import { assertCleanVolume, format, root, scenario, sharedLab } from "./ours.ts";
 
-const shared = sharedLab({ nodes: 1, disks: [{ mib: 128 }, { mib: 128 }, { mib: 128 }, { mib: 128 }], limitSeconds: 900 });
+const shared = sharedLab({
+  nodes: 1,
+  disks: [{ mib: 128 }, { mib: 128 }, { mib: 128 }, { mib: 128 }],
+  limitSeconds: 900,
+});
 const letters = ["a", "b", "c", "d"];
 
 scenario("four volumes mounted at once from one process, and unmounted at once", async (t) => {
@@ -11,7 +15,12 @@ scenario("four volumes mounted at once from one process, and unmounted at once",
   for (const letter of letters) await format(node, `/dev/vd${letter}`);
   await node.run(`mkdir -p ${letters.map((letter) => `/m${letter}`).join(" ")}`);
   const pairs = letters.map((letter) => `/dev/vd${letter}=/m${letter}`);
-  await node.run(["node", `${root}__test__/e2e/guest-scripts/mount-many.mjs`, `${root}dist/index.js`, ...pairs]);
+  await node.run([
+    "node",
+    `${root}__test__/e2e/guest-scripts/mount-many.mjs`,
+    `${root}dist/index.js`,
+    ...pairs,
+  ]);
   t.is((await node.regions()).length, 4);
   t.is((await node.ocfs2Mounts()).length, 4);
   await Promise.all(letters.map((letter) => node.run(["umount", `/m${letter}`])));
@@ -22,7 +31,9 @@ scenario("four volumes mounted at once by four commands", async (t) => {
   t.timeout(300_000);
   const [node] = shared.get().nodes;
   if (node === undefined) return t.fail("a node is needed");
-  await Promise.all(letters.map((letter) => node.run(["mount", "-t", "ocfs2", `/dev/vd${letter}`, `/m${letter}`])));
+  await Promise.all(
+    letters.map((letter) => node.run(["mount", "-t", "ocfs2", `/dev/vd${letter}`, `/m${letter}`])),
+  );
   t.is((await node.regions()).length, 4);
   await Promise.all(letters.map((letter) => node.run(["umount", `/m${letter}`])));
   await node.assertNothingLeft();

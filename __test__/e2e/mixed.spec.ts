@@ -43,31 +43,37 @@ for (const path of [KERNEL_LEAVES, NOBODY_LEAVES]) {
 }
 
 for (const path of [KERNEL_LEAVES, NOBODY_LEAVES]) {
-  scenario(`hb_ctl_path ${path}: a holder by the peer's ocfs2_hb_ctl beside our mount keeps its reference`, async (t) => {
-    t.timeout(300_000);
-    const { node, uuid } = await prepared();
-    await node.setHbCtlPath(path);
-    await node.run(["ocfs2_hb_ctl", "-S", "-d", "/dev/vda", "agent"]);
-    await node.run(mounters.ours);
-    t.is(await peerReferences(node, uuid), 2);
-    await node.run(unmounters.ours);
-    t.is(await peerReferences(node, uuid), 1);
-    t.deepEqual(await node.regions(), [uuid]);
-    await node.run(["ocfs2_hb_ctl", "-K", "-d", "/dev/vda", "agent"]);
-    await node.assertNothingLeft();
-  });
+  scenario(
+    `hb_ctl_path ${path}: a holder by the peer's ocfs2_hb_ctl beside our mount keeps its reference`,
+    async (t) => {
+      t.timeout(300_000);
+      const { node, uuid } = await prepared();
+      await node.setHbCtlPath(path);
+      await node.run(["ocfs2_hb_ctl", "-S", "-d", "/dev/vda", "agent"]);
+      await node.run(mounters.ours);
+      t.is(await peerReferences(node, uuid), 2);
+      await node.run(unmounters.ours);
+      t.is(await peerReferences(node, uuid), 1);
+      t.deepEqual(await node.regions(), [uuid]);
+      await node.run(["ocfs2_hb_ctl", "-K", "-d", "/dev/vda", "agent"]);
+      await node.assertNothingLeft();
+    },
+  );
 }
 
-scenario("our second mount point beside the peer's mount adds no reference, and the last unmount leaves", async (t) => {
-  t.timeout(300_000);
-  const { node, uuid } = await prepared();
-  await node.setHbCtlPath(NOBODY_LEAVES);
-  await node.run(mounters.peers);
-  await node.run(["mount", "-t", "ocfs2", "/dev/vda", "/two"]);
-  t.is(await peerReferences(node, uuid), 1);
-  await node.run(["umount", "/one"]);
-  t.is(await peerReferences(node, uuid), 1);
-  await node.run(["umount", "/two"]);
-  await node.assertNothingLeft();
-  await assertCleanVolume(node, "/dev/vda");
-});
+scenario(
+  "our second mount point beside the peer's mount adds no reference, and the last unmount leaves",
+  async (t) => {
+    t.timeout(300_000);
+    const { node, uuid } = await prepared();
+    await node.setHbCtlPath(NOBODY_LEAVES);
+    await node.run(mounters.peers);
+    await node.run(["mount", "-t", "ocfs2", "/dev/vda", "/two"]);
+    t.is(await peerReferences(node, uuid), 1);
+    await node.run(["umount", "/one"]);
+    t.is(await peerReferences(node, uuid), 1);
+    await node.run(["umount", "/two"]);
+    await node.assertNothingLeft();
+    await assertCleanVolume(node, "/dev/vda");
+  },
+);

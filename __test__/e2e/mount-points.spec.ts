@@ -3,23 +3,26 @@ import { assertCleanVolume, format, peerReferences, scenario, sharedLab } from "
 
 const shared = sharedLab({ nodes: 1, disks: [{ mib: 256 }], limitSeconds: 900 });
 
-scenario("two mount points and a bind mount of one volume: one reference, and the region goes with the last", async (t) => {
-  t.timeout(300_000);
-  const [node] = shared.get().nodes;
-  if (node === undefined) return t.fail("a node is needed");
-  const uuid = await format(node, "/dev/vda");
-  await node.run("mkdir -p /one /two /bound");
-  await node.run(["mount", "-t", "ocfs2", "/dev/vda", "/one"]);
-  await node.run(["mount", "-t", "ocfs2", "/dev/vda", "/two"]);
-  await node.run("mkdir /one/part && mount --bind /one/part /bound");
-  t.is(await peerReferences(node, uuid), 1);
-  for (const [index, directory] of ["/one", "/bound", "/two"].entries()) {
-    await node.run(["umount", directory]);
-    t.is((await node.regions()).length, index < 2 ? 1 : 0, directory);
-  }
-  await node.assertNothingLeft();
-  await assertCleanVolume(node, "/dev/vda");
-});
+scenario(
+  "two mount points and a bind mount of one volume: one reference, and the region goes with the last",
+  async (t) => {
+    t.timeout(300_000);
+    const [node] = shared.get().nodes;
+    if (node === undefined) return t.fail("a node is needed");
+    const uuid = await format(node, "/dev/vda");
+    await node.run("mkdir -p /one /two /bound");
+    await node.run(["mount", "-t", "ocfs2", "/dev/vda", "/one"]);
+    await node.run(["mount", "-t", "ocfs2", "/dev/vda", "/two"]);
+    await node.run("mkdir /one/part && mount --bind /one/part /bound");
+    t.is(await peerReferences(node, uuid), 1);
+    for (const [index, directory] of ["/one", "/bound", "/two"].entries()) {
+      await node.run(["umount", directory]);
+      t.is((await node.regions()).length, index < 2 ? 1 : 0, directory);
+    }
+    await node.assertNothingLeft();
+    await assertCleanVolume(node, "/dev/vda");
+  },
+);
 
 scenario("a lazy unmount leaves only when nobody uses the superblock any more", async (t) => {
   t.timeout(300_000);

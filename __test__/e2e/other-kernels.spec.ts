@@ -12,7 +12,12 @@ async function mainJob(nodes: readonly Node[], device: string): Promise<void> {
   for (const node of nodes) await node.assertNothingLeft();
 }
 
-async function severalMountPoints(t: ExecutionContext, node: Node, device: string, uuid: string): Promise<void> {
+async function severalMountPoints(
+  t: ExecutionContext,
+  node: Node,
+  device: string,
+  uuid: string,
+): Promise<void> {
   await node.run(["mount", "-t", "ocfs2", device, "/one"]);
   await node.run(["mount", "-t", "ocfs2", device, "/two"]);
   t.is(await peerReferences(node, uuid), 1);
@@ -42,7 +47,9 @@ async function refusedOption(t: ExecutionContext, node: Node, device: string): P
 
 async function killedJoin(t: ExecutionContext, node: Node, device: string): Promise<void> {
   const mount = node.start(["/sbin/mount.ocfs2", device, "/one", "-o", "rw"]);
-  await node.run("until cat /sys/kernel/config/cluster/lab/heartbeat/*/pid 2>/dev/null | grep -q .; do :; done");
+  await node.run(
+    "until cat /sys/kernel/config/cluster/lab/heartbeat/*/pid 2>/dev/null | grep -q .; do :; done",
+  );
   await mount.kill("SIGKILL");
   t.is((await mount.done).status, 137);
   await node.run(["mount", "-t", "ocfs2", device, "/one"]);
@@ -53,7 +60,12 @@ async function killedJoin(t: ExecutionContext, node: Node, device: string): Prom
 for (const kernel of ["5.10", "6.12", "7.2"] as const) {
   scenario(`the short suite on kernel ${kernel}`, async (t) => {
     t.timeout(900_000);
-    const { lab, nodes } = await bootPrepared(t, { nodes: 2, kernel, disks: [{ mib: 256 }], limitSeconds: 800 });
+    const { lab, nodes } = await bootPrepared(t, {
+      nodes: 2,
+      kernel,
+      disks: [{ mib: 256 }],
+      limitSeconds: 800,
+    });
     try {
       const [a] = nodes;
       if (a === undefined) return t.fail("a node is needed");

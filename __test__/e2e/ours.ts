@@ -28,7 +28,10 @@ export interface Prepared {
 }
 
 /** Boots, loads, registers, installs; `hbCtlPath` is who leaves: nobody by default. */
-export async function bootPrepared(t: ExecutionContext | { log: (text: string) => void; timeout?: (ms: number) => void }, options: LabOptions & { hbCtlPath?: string; install?: boolean }): Promise<Prepared> {
+export async function bootPrepared(
+  t: ExecutionContext | { log: (text: string) => void; timeout?: (ms: number) => void },
+  options: LabOptions & { hbCtlPath?: string; install?: boolean },
+): Promise<Prepared> {
   const lab = await Lab.boot({ log: (line) => t.log(line), ...options });
   try {
     await Promise.all(lab.nodes.map((node) => prepareNode(node, options)));
@@ -65,7 +68,9 @@ export interface FormatOptions {
 export async function format(node: Node, device: string, options: FormatOptions = {}): Promise<string> {
   const { cluster = CLUSTER, stack = "o2cb", more = "", slots = 4 } = options;
   const stamp = stack === "" ? "" : `--cluster-stack=${stack} --cluster-name=${cluster}`;
-  await node.run(`mkfs.ocfs2 -F -x -q -b 4096 -C 4096 -J size=4M -N ${slots} -L ${device.slice(5)} ${stamp} ${more} ${device} </dev/null`);
+  await node.run(
+    `mkfs.ocfs2 -F -x -q -b 4096 -C 4096 -J size=4M -N ${slots} -L ${device.slice(5)} ${stamp} ${more} ${device} </dev/null`,
+  );
   return uuidOf(node, device);
 }
 
@@ -88,7 +93,9 @@ export async function assertCleanVolume(node: Node, device: string): Promise<voi
 }
 
 /** The tests of one file share one lab; its end is looked after whatever happens. */
-export function sharedLab(options: LabOptions & { hbCtlPath?: string; install?: boolean; kernel?: KernelName }): { get: () => Prepared } {
+export function sharedLab(
+  options: LabOptions & { hbCtlPath?: string; install?: boolean; kernel?: KernelName },
+): { get: () => Prepared } {
   let prepared: Prepared | undefined;
   if (missing === null) {
     test.before("the machines boot", async (t) => {

@@ -3,28 +3,31 @@ import { assertCleanVolume, format, scenario, sharedLab } from "./ours.ts";
 
 const shared = sharedLab({ nodes: 2, disks: [{ mib: 512 }], limitSeconds: 600 });
 
-scenario("two nodes mount through mount(8), each reads what the other wrote, both unmount, nothing is left", async (t) => {
-  t.timeout(300_000);
-  const { nodes } = shared.get();
-  const [a, b] = nodes;
-  if (a === undefined || b === undefined) return t.fail("two nodes are needed");
-  const uuid = await format(a, "/dev/vda");
-  await Promise.all(nodes.map((node) => node.run("mkdir -p /vol")));
-  await Promise.all(nodes.map((node) => node.run(["mount", "-t", "ocfs2", "/dev/vda", "/vol"])));
-  for (const node of nodes) {
-    const state = await node.groupState();
-    t.deepEqual(state.regions, [{ cluster: "lab", name: uuid }]);
-    t.is(state.mounts.length, 1);
-  }
-  await Promise.all(nodes.map((node) => node.run(`echo "from ${node.name}" >/vol/${node.name}`)));
-  const [fromB, fromA] = await Promise.all([a.run("cat /vol/n2"), b.run("cat /vol/n1")]);
-  t.is(fromB.stdout, "from n2\n");
-  t.is(fromA.stdout, "from n1\n");
-  await Promise.all(nodes.map((node) => node.run(["umount", "/vol"])));
-  for (const node of nodes) await node.assertNothingLeft();
-  await assertCleanVolume(a, "/dev/vda");
-  t.pass();
-});
+scenario(
+  "two nodes mount through mount(8), each reads what the other wrote, both unmount, nothing is left",
+  async (t) => {
+    t.timeout(300_000);
+    const { nodes } = shared.get();
+    const [a, b] = nodes;
+    if (a === undefined || b === undefined) return t.fail("two nodes are needed");
+    const uuid = await format(a, "/dev/vda");
+    await Promise.all(nodes.map((node) => node.run("mkdir -p /vol")));
+    await Promise.all(nodes.map((node) => node.run(["mount", "-t", "ocfs2", "/dev/vda", "/vol"])));
+    for (const node of nodes) {
+      const state = await node.groupState();
+      t.deepEqual(state.regions, [{ cluster: "lab", name: uuid }]);
+      t.is(state.mounts.length, 1);
+    }
+    await Promise.all(nodes.map((node) => node.run(`echo "from ${node.name}" >/vol/${node.name}`)));
+    const [fromB, fromA] = await Promise.all([a.run("cat /vol/n2"), b.run("cat /vol/n1")]);
+    t.is(fromB.stdout, "from n2\n");
+    t.is(fromA.stdout, "from n1\n");
+    await Promise.all(nodes.map((node) => node.run(["umount", "/vol"])));
+    for (const node of nodes) await node.assertNothingLeft();
+    await assertCleanVolume(a, "/dev/vda");
+    t.pass();
+  },
+);
 
 scenario("mount and umount of util-linux run our helpers and no other", async (t) => {
   t.timeout(120_000);

@@ -1,6 +1,16 @@
 // Begin, complete and leave with each native call failing in turn, and with the process killed at each: nothing is left.
 import test from "ava";
-import { classicGlobal, classicLocal, DISK, oldDriver12, walkAborts, walkFaults, walkKills, type FakeNative, type Machine } from "../helpers/fake-native.ts";
+import {
+  classicGlobal,
+  classicLocal,
+  DISK,
+  oldDriver12,
+  walkAborts,
+  walkFaults,
+  walkKills,
+  type FakeNative,
+  type Machine,
+} from "../helpers/fake-native.ts";
 import { beginGroupJoin, type GroupJoin, type GroupMembership } from "../../ts/membership.ts";
 import { openVolume } from "../../ts/volume.ts";
 
@@ -94,7 +104,8 @@ for (const [name, setup] of Object.entries(machines)) {
       check: async ({ kernel, outcome, title }) => {
         t.not(outcome.status, "hung", title);
         if (outcome.status === "ok") await outcome.value.complete(5);
-        if (outcome.status === "failed") t.is((outcome.error as { code?: string }).code, "O2CB_ABORTED", title);
+        if (outcome.status === "failed")
+          t.is((outcome.error as { code?: string }).code, "O2CB_ABORTED", title);
         t.deepEqual(kernel.leftovers(), [], title);
       },
     });

@@ -1,10 +1,21 @@
 // Mount and unmount with each native call failing in turn, killed at each, and given up at each: nothing is left behind.
 import test from "ava";
-import { classicLocal, DIRECTORY, DISK, walkAborts, walkFaults, walkKills, type FakeKernel, type FakeNative, type SetupSettings } from "../helpers/fake-native.ts";
+import {
+  classicLocal,
+  DIRECTORY,
+  DISK,
+  walkAborts,
+  walkFaults,
+  walkKills,
+  type FakeKernel,
+  type FakeNative,
+  type SetupSettings,
+} from "../helpers/fake-native.ts";
 import { mountVolume } from "../../ts/mount/mount-volume.ts";
 import { unmountVolume } from "../../ts/mount/unmount-volume.ts";
 
-const mount = (native: FakeNative, signal?: AbortSignal) => mountVolume(native, { device: DISK, directory: DIRECTORY, signal, abortGraceMs: 50 });
+const mount = (native: FakeNative, signal?: AbortSignal) =>
+  mountVolume(native, { device: DISK, directory: DIRECTORY, signal, abortGraceMs: 50 });
 const unmount = (native: FakeNative) => unmountVolume(native, { target: DIRECTORY });
 
 /** Another command, later: unmounts whatever is mounted, by mounting once more where that is needed to see it. */
@@ -50,7 +61,8 @@ for (const leave of ["us", "kernel"] as const) {
         t.not(outcome.status, "hung", title);
         native.exit();
         const mounted = (await kernel.process().mounts(null)).some(({ target }) => target === DIRECTORY);
-        if (outcome.status === "failed") t.true(mounted, `${title}: a failure means that it is still mounted`);
+        if (outcome.status === "failed")
+          t.true(mounted, `${title}: a failure means that it is still mounted`);
         if (mounted) await unmount(kernel.process());
         t.deepEqual(kernel.leftovers(), [], title);
       },
@@ -81,7 +93,10 @@ for (const leave of ["us", "kernel"] as const) {
         await cleanUp(kernel);
         const once = kernel.leftovers();
         // A reference that outlived its umount.ocfs2 is what the reaper is for.
-        t.true(once.length === 0 || once.some((what) => what.includes("references 1")), `${title}: ${once.join("; ")}`);
+        t.true(
+          once.length === 0 || once.some((what) => what.includes("references 1")),
+          `${title}: ${once.join("; ")}`,
+        );
         await cleanUp(kernel);
         t.deepEqual(kernel.leftovers(), once, title);
       },

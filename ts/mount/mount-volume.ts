@@ -85,7 +85,17 @@ export async function mountVolume(native: Native, request: MountVolumeRequest): 
     remount: false,
   };
   if (result.fake) return result;
-  const plan: Plan = { native, request, parsed, volume, options, device: device.path, directory: directory.path, namespace, readOnly };
+  const plan: Plan = {
+    native,
+    request,
+    parsed,
+    volume,
+    options,
+    device: device.path,
+    directory: directory.path,
+    namespace,
+    readOnly,
+  };
   if (!clustered) await mountAlone(plan);
   else await mountInGroup(plan);
   return result;
@@ -104,7 +114,13 @@ interface Plan {
 }
 
 /** mount(2) refuses the same volume on the same directory with EBUSY; the newer calls would stack it without a word. */
-async function refuseSecondLayer(native: Native, volume: Volume, directory: string, namespace: string | null, signal?: AbortSignal): Promise<void> {
+async function refuseSecondLayer(
+  native: Native,
+  volume: Volume,
+  directory: string,
+  namespace: string | null,
+  signal?: AbortSignal,
+): Promise<void> {
   const there = await mountAt(native, directory, namespace, signal);
   if (there === null || !sameDevice(there.device, volume.deviceNumber)) return;
   throw new O2cbError("O2CB_MOUNT_FAILED", `'${volume.device}' is mounted on '${directory}' already`, {
@@ -120,10 +136,18 @@ async function refuseSecondLayer(native: Native, volume: Volume, directory: stri
 function checkVolume(volume: Volume, readOnly: boolean): boolean {
   const fields = { operation: "check-volume", path: volume.device, region: volume.uuid };
   if (volume.isHeartbeatDevice) {
-    throw new O2cbError("O2CB_BAD_DEVICE", `'${volume.device}' holds heartbeat slots only and can never be mounted`, { ...fields, remedy: "name the device of a volume made without mkfs.ocfs2 -H" });
+    throw new O2cbError(
+      "O2CB_BAD_DEVICE",
+      `'${volume.device}' holds heartbeat slots only and can never be mounted`,
+      { ...fields, remedy: "name the device of a volume made without mkfs.ocfs2 -H" },
+    );
   }
   if (volume.isReadOnly && !readOnly) {
-    throw new O2cbError("O2CB_BAD_DEVICE", `the device '${volume.device}' is read-only`, { ...fields, errno: -constants.errno.EACCES, remedy: "mount it with -o ro, or make the device writable (blockdev --setrw)" });
+    throw new O2cbError("O2CB_BAD_DEVICE", `the device '${volume.device}' is read-only`, {
+      ...fields,
+      errno: -constants.errno.EACCES,
+      remedy: "mount it with -o ro, or make the device writable (blockdev --setrw)",
+    });
   }
   // On a read-only device the kernel mounts without any cluster service (kernel-abi 7.1).
   return !volume.isLocal && !volume.isReadOnly;
@@ -138,7 +162,12 @@ async function mountAlone(plan: Plan): Promise<void> {
 
 async function mountInGroup(plan: Plan): Promise<void> {
   const { native, request, volume } = plan;
-  const join = await beginGroupJoin(native, { volume, service: MOUNT_SERVICE, signal: request.signal, onStep: request.onStep });
+  const join = await beginGroupJoin(native, {
+    volume,
+    service: MOUNT_SERVICE,
+    signal: request.signal,
+    onStep: request.onStep,
+  });
   let done: Performed;
   try {
     throwIfAborted(request.signal, "mount");
@@ -158,7 +187,14 @@ async function mountInGroup(plan: Plan): Promise<void> {
     await join.complete(0);
   } catch (error) {
     // A mount without a confirmed reference would lose its heartbeat with this process: it does not stand.
-    const failure = error instanceof O2cbError ? error : new O2cbError("O2CB_INTERNAL_FAILURE", "the join could not be confirmed", { operation: "complete-join", region: volume.uuid, cause: error });
+    const failure =
+      error instanceof O2cbError
+        ? error
+        : new O2cbError("O2CB_INTERNAL_FAILURE", "the join could not be confirmed", {
+            operation: "complete-join",
+            region: volume.uuid,
+            cause: error,
+          });
     try {
       await unmountAgain(plan);
     } catch (rollbackError) {
@@ -174,7 +210,13 @@ async function mountInGroup(plan: Plan): Promise<void> {
 async function callKernel(plan: Plan): Promise<Performed> {
   const { native, request, parsed, volume } = plan;
   const { signal, onStep } = request;
-  emit(onStep, { step: "mount", device: plan.device, directory: plan.directory, options: plan.options, readOnly: plan.readOnly });
+  emit(onStep, {
+    step: "mount",
+    device: plan.device,
+    directory: plan.directory,
+    options: plan.options,
+    readOnly: plan.readOnly,
+  });
   const began = Date.now();
   try {
     const performed = await performMount(
@@ -190,11 +232,19 @@ async function callKernel(plan: Plan): Promise<Performed> {
       request.abortGraceMs ?? DEFAULT_GRACE_MS,
       signal,
     );
-    if (performed.result === "mounted") emit(onStep, { step: "mounted", device: plan.device, directory: plan.directory, milliseconds: Date.now() - began });
-    else emit(onStep, { step: "waiting-for-kernel", operation: "mount", reason: "mount(2) has not returned" });
+    if (performed.result === "mounted")
+      emit(onStep, {
+        step: "mounted",
+        device: plan.device,
+        directory: plan.directory,
+        milliseconds: Date.now() - began,
+      });
+    else
+      emit(onStep, { step: "waiting-for-kernel", operation: "mount", reason: "mount(2) has not returned" });
     return performed;
   } catch (error) {
-    if (signal?.aborted && wasInterrupted(error)) throw aborted("mount", "rolled-back", { cause: error, path: plan.directory, region: volume.uuid });
+    if (signal?.aborted && wasInterrupted(error))
+      throw aborted("mount", "rolled-back", { cause: error, path: plan.directory, region: volume.uuid });
     throw mountFailure(error, plan);
   }
 }
@@ -212,17 +262,21 @@ function mountFailure(error: unknown, plan: Plan): O2cbError {
     readOnly: plan.readOnly,
     options: plan.options,
   });
-  return new O2cbError("O2CB_MOUNT_FAILED", `the kernel refused to mount '${plan.device}' on '${plan.directory}': ${reason}`, {
-    operation: "mount",
-    errno: cause.errno,
-    syscall: cause.syscall,
-    path: plan.directory,
-    region: volume.uuid,
-    clusterStack: volume.stack,
-    kernelMessages: cause.kernelMessages,
-    remedy,
-    cause: error,
-  });
+  return new O2cbError(
+    "O2CB_MOUNT_FAILED",
+    `the kernel refused to mount '${plan.device}' on '${plan.directory}': ${reason}`,
+    {
+      operation: "mount",
+      errno: cause.errno,
+      syscall: cause.syscall,
+      path: plan.directory,
+      region: volume.uuid,
+      clusterStack: volume.stack,
+      kernelMessages: cause.kernelMessages,
+      remedy,
+      cause: error,
+    },
+  );
 }
 
 /** Undoes begin; a second try, since the join is kept when the first fails and nothing else will undo it before we end. */
@@ -261,6 +315,10 @@ async function raiseHeartbeatPriority(plan: Plan, join: GroupJoin): Promise<void
     await native.setIoPriority(pid, IOPRIO_CLASS_REALTIME, HIGHEST_LEVEL);
     emit(request.onStep, { step: "io-priority", region: volume.uuid, pid });
   } catch (error) {
-    emit(request.onStep, { step: "warning", code: "O2CB_IO", message: `the heartbeat's I/O priority could not be raised (${(error as Error).message}), ignoring` });
+    emit(request.onStep, {
+      step: "warning",
+      code: "O2CB_IO",
+      message: `the heartbeat's I/O priority could not be raised (${(error as Error).message}), ignoring`,
+    });
   }
 }

@@ -12,43 +12,100 @@ import { MS_RDONLY, MS_REMOUNT } from "./perform.ts";
 import { checkDirectory } from "./target.ts";
 
 /** The ocfs2 mount whose root is at this path, as the namespace sees it; null where there is none. */
-export async function mountAt(native: Native, path: string, namespace: string | null, signal?: AbortSignal): Promise<MountEntry | null> {
+export async function mountAt(
+  native: Native,
+  path: string,
+  namespace: string | null,
+  signal?: AbortSignal,
+): Promise<MountEntry | null> {
   const here = (await native.mounts(namespace, { signal })).filter((entry) => entry.target === path);
   const top = here.at(-1);
   return top !== undefined && top.type === FILESYSTEM_TYPE ? top : null;
 }
 
 /** Errors: O2CB_NOT_MOUNTED, O2CB_BAD_MOUNT_OPTION, O2CB_MOUNT_FAILED. */
-export async function remountVolume(native: Native, request: MountVolumeRequest, parsed: ParsedMountOptions): Promise<MountVolumeResult> {
+export async function remountVolume(
+  native: Native,
+  request: MountVolumeRequest,
+  parsed: ParsedMountOptions,
+): Promise<MountVolumeResult> {
   const { signal, onStep } = request;
   const namespace = request.namespace ?? null;
   const directory = await checkDirectory(native, request.directory, namespace, signal);
   const entry = await mountAt(native, directory.path, namespace, signal);
   if (entry === null) {
-    throw new O2cbError("O2CB_NOT_MOUNTED", `no OCFS2 volume is mounted on '${directory.path}': there is nothing to remount`, { operation: "remount", path: directory.path });
+    throw new O2cbError(
+      "O2CB_NOT_MOUNTED",
+      `no OCFS2 volume is mounted on '${directory.path}': there is nothing to remount`,
+      { operation: "remount", path: directory.path },
+    );
   }
   const options = remountOptions(entry.superOptions, parsed);
   const readOnly = (parsed.flags & MS_RDONLY) !== 0;
-  const result: MountVolumeResult = { device: entry.source, directory: directory.path, options, readOnly, uuid: "", region: null, fake: request.fake ?? false, remount: true };
+  const result: MountVolumeResult = {
+    device: entry.source,
+    directory: directory.path,
+    options,
+    readOnly,
+    uuid: "",
+    region: null,
+    fake: request.fake ?? false,
+    remount: true,
+  };
   if (result.fake) return result;
   emit(onStep, { step: "mount", device: entry.source, directory: directory.path, options, readOnly });
   const began = Date.now();
   await remount(native, entry, parsed.flags, options, namespace, signal);
-  emit(onStep, { step: "mounted", device: entry.source, directory: directory.path, milliseconds: Date.now() - began });
+  emit(onStep, {
+    step: "mounted",
+    device: entry.source,
+    directory: directory.path,
+    milliseconds: Date.now() - began,
+  });
   return result;
 }
 
 /** One remount(2) of a mount that stands. Errors: O2CB_MOUNT_FAILED. */
-export async function remount(native: Native, entry: MountEntry, flags: number, options: string[], namespace: string | null, signal?: AbortSignal): Promise<void> {
+export async function remount(
+  native: Native,
+  entry: MountEntry,
+  flags: number,
+  options: string[],
+  namespace: string | null,
+  signal?: AbortSignal,
+): Promise<void> {
   try {
-    await native.mount({ source: entry.source, target: entry.target, type: FILESYSTEM_TYPE, flags: flags | MS_REMOUNT, options, namespace, api: "mount" }, { signal });
+    await native.mount(
+      {
+        source: entry.source,
+        target: entry.target,
+        type: FILESYSTEM_TYPE,
+        flags: flags | MS_REMOUNT,
+        options,
+        namespace,
+        api: "mount",
+      },
+      { signal },
+    );
   } catch (error) {
     const failure = error as O2cbError;
     const readOnly = (flags & MS_RDONLY) !== 0;
     const { cause, remedy } =
       failure.errno === -constants.errno.EROFS && !readOnly
-        ? { cause: "the volume was made read-only by an error, or its device is read-only", remedy: "unmount it on this node, run fsck.ocfs2 on it and mount it again" }
-        : explainMountFailure(error, { device: entry.source, directory: entry.target, stack: "", cluster: null, isLocal: false, readOnlyDevice: false, readOnly, options });
+        ? {
+            cause: "the volume was made read-only by an error, or its device is read-only",
+            remedy: "unmount it on this node, run fsck.ocfs2 on it and mount it again",
+          }
+        : explainMountFailure(error, {
+            device: entry.source,
+            directory: entry.target,
+            stack: "",
+            cluster: null,
+            isLocal: false,
+            readOnlyDevice: false,
+            readOnly,
+            options,
+          });
     throw new O2cbError("O2CB_MOUNT_FAILED", `the kernel refused to remount '${entry.target}': ${cause}`, {
       operation: "remount",
       errno: failure.errno,

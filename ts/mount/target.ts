@@ -12,16 +12,36 @@ export interface MountDirectory {
 }
 
 /** Errors: O2CB_BAD_MOUNT_POINT (missing, dangling, no directory). */
-export async function checkDirectory(native: Native, directory: string, namespace: string | null, signal?: AbortSignal): Promise<MountDirectory> {
+export async function checkDirectory(
+  native: Native,
+  directory: string,
+  namespace: string | null,
+  signal?: AbortSignal,
+): Promise<MountDirectory> {
   const fields = { operation: "check-directory", path: directory };
   let facts: PathFacts;
   try {
     facts = await native.inspectPath(directory, namespace, { signal });
   } catch (error) {
     const errno = (error as O2cbError).errno;
-    if (isErrno(error, "ENOENT")) throw new O2cbError("O2CB_BAD_MOUNT_POINT", `the mount point '${directory}' does not exist`, { ...fields, errno, cause: error });
-    if (isErrno(error, "ENOTDIR")) throw new O2cbError("O2CB_BAD_MOUNT_POINT", `a part of the mount point's path '${directory}' is not a directory`, { ...fields, errno, cause: error });
-    if (isErrno(error, "ELOOP")) throw new O2cbError("O2CB_BAD_MOUNT_POINT", `the mount point '${directory}' is a chain of links without end`, { ...fields, errno, cause: error });
+    if (isErrno(error, "ENOENT"))
+      throw new O2cbError("O2CB_BAD_MOUNT_POINT", `the mount point '${directory}' does not exist`, {
+        ...fields,
+        errno,
+        cause: error,
+      });
+    if (isErrno(error, "ENOTDIR"))
+      throw new O2cbError(
+        "O2CB_BAD_MOUNT_POINT",
+        `a part of the mount point's path '${directory}' is not a directory`,
+        { ...fields, errno, cause: error },
+      );
+    if (isErrno(error, "ELOOP"))
+      throw new O2cbError(
+        "O2CB_BAD_MOUNT_POINT",
+        `the mount point '${directory}' is a chain of links without end`,
+        { ...fields, errno, cause: error },
+      );
     throw error;
   }
   if (facts.kind !== "directory") {
@@ -31,17 +51,32 @@ export async function checkDirectory(native: Native, directory: string, namespac
 }
 
 /** The device's path as mount(2) shall see it. Errors: O2CB_BAD_DEVICE (missing, or no block device). */
-export async function checkDevice(native: Native, device: string, signal?: AbortSignal): Promise<{ path: string; facts: PathFacts }> {
+export async function checkDevice(
+  native: Native,
+  device: string,
+  signal?: AbortSignal,
+): Promise<{ path: string; facts: PathFacts }> {
   const fields = { operation: "check-device", path: device };
   let facts: PathFacts;
   try {
     facts = await native.inspectPath(device, null, { signal });
   } catch (error) {
     if (!isErrno(error, "ENOENT", "ENOTDIR", "ELOOP")) throw error;
-    throw new O2cbError("O2CB_BAD_DEVICE", `the device '${device}' does not exist`, { ...fields, errno: (error as O2cbError).errno, remedy: "check the name, and that the path to the disk is up", cause: error });
+    throw new O2cbError("O2CB_BAD_DEVICE", `the device '${device}' does not exist`, {
+      ...fields,
+      errno: (error as O2cbError).errno,
+      remedy: "check the name, and that the path to the disk is up",
+      cause: error,
+    });
   }
   if (facts.kind !== "block") {
-    throw new O2cbError("O2CB_BAD_DEVICE", `'${device}' is not a block device`, { ...fields, remedy: facts.kind === "file" ? "an image file needs a loop device: losetup --find --show FILE" : "name the block device that holds the volume" });
+    throw new O2cbError("O2CB_BAD_DEVICE", `'${device}' is not a block device`, {
+      ...fields,
+      remedy:
+        facts.kind === "file"
+          ? "an image file needs a loop device: losetup --find --show FILE"
+          : "name the block device that holds the volume",
+    });
   }
   const leaf = /^\/dev\/(dm-\d+)$/.exec(facts.realPath)?.[1];
   const mapped = leaf === undefined ? null : await readHint(native, `/sys/block/${leaf}/dm/name`);

@@ -52,7 +52,10 @@ const PATIENCE_MS = 15_000;
  * Errors: O2CB_NOT_MOUNTED, O2CB_UNMOUNT_FAILED (busy and the like, with the remedy). A leave that fails after the unmount is
  * no exception: `outcome` says `leave-failed` and `leaveError` why.
  */
-export async function unmountVolume(native: Native, request: UnmountVolumeRequest): Promise<UnmountVolumeResult> {
+export async function unmountVolume(
+  native: Native,
+  request: UnmountVolumeRequest,
+): Promise<UnmountVolumeResult> {
   const { onStep, signal } = request;
   const namespace = request.namespace ?? null;
   const entry = await locate(native, request.target, namespace, signal);
@@ -60,7 +63,12 @@ export async function unmountVolume(native: Native, request: UnmountVolumeReques
   const program = group.region === null ? null : await leavingProgram(native);
   const base = { directory: entry.target, device: entry.source, region: group.region, leaveError: null };
 
-  emit(onStep, { step: "unmount", directory: entry.target, device: entry.source, lazy: request.lazy ?? false });
+  emit(onStep, {
+    step: "unmount",
+    directory: entry.target,
+    device: entry.source,
+    lazy: request.lazy ?? false,
+  });
   const began = Date.now();
   const flags = UNMOUNT.NOFOLLOW | (request.lazy ? UNMOUNT.DETACH : 0) | (request.force ? UNMOUNT.FORCE : 0);
   try {
@@ -68,7 +76,14 @@ export async function unmountVolume(native: Native, request: UnmountVolumeReques
   } catch (error) {
     if (isErrno(error, "EBUSY") && request.readOnlyFallback) {
       emit(onStep, { step: "remount-read-only", directory: entry.target });
-      await remount(native, entry, MS_RDONLY, remountOptions(entry.superOptions, parseMountOptions("ro", { sloppy: false })), namespace, signal);
+      await remount(
+        native,
+        entry,
+        MS_RDONLY,
+        remountOptions(entry.superOptions, parseMountOptions("ro", { sloppy: false })),
+        namespace,
+        signal,
+      );
       return { ...base, outcome: "read-only" };
     }
     throw unmountFailure(error, entry);
@@ -76,13 +91,24 @@ export async function unmountVolume(native: Native, request: UnmountVolumeReques
   emit(onStep, { step: "unmounted", directory: entry.target, milliseconds: Date.now() - began });
 
   if (group.problem !== null) {
-    emit(onStep, { step: "warning", code: group.problem.code, message: `'${entry.target}' is unmounted, but its group is not left: ${group.problem.message}` });
+    emit(onStep, {
+      step: "warning",
+      code: group.problem.code,
+      message: `'${entry.target}' is unmounted, but its group is not left: ${group.problem.message}`,
+    });
     return { ...base, outcome: "leave-failed", leaveError: group.problem };
   }
   if (group.region === null || group.directory === null) return { ...base, outcome: "no-group" };
   if (program !== null) emit(onStep, { step: "kernel-leaves", region: group.region, program });
   try {
-    const leave = { region: group.region, directory: group.directory, device: entry.source, deviceNumber: entry.device, kernelLeaves: program !== null, patienceMs: PATIENCE_MS };
+    const leave = {
+      region: group.region,
+      directory: group.directory,
+      device: entry.source,
+      deviceNumber: entry.device,
+      kernelLeaves: program !== null,
+      patienceMs: PATIENCE_MS,
+    };
     const inUse = await leaveTwice(native, leave, entry.device, namespace, onStep);
     if (inUse !== null) {
       emit(onStep, { step: "still-in-use", region: group.region, device: entry.source, reason: inUse });
@@ -90,8 +116,19 @@ export async function unmountVolume(native: Native, request: UnmountVolumeReques
     }
     return { ...base, outcome: program === null ? "left" : "kernel-leaves" };
   } catch (error) {
-    const leaveError = error instanceof O2cbError ? error : new O2cbError("O2CB_INTERNAL_FAILURE", `the group of region '${group.region}' could not be left`, { operation: "leave", region: group.region, cause: error });
-    emit(onStep, { step: "warning", code: leaveError.code, message: `'${entry.target}' is unmounted, but its heartbeat reference could not be dropped: ${leaveError.message}` });
+    const leaveError =
+      error instanceof O2cbError
+        ? error
+        : new O2cbError("O2CB_INTERNAL_FAILURE", `the group of region '${group.region}' could not be left`, {
+            operation: "leave",
+            region: group.region,
+            cause: error,
+          });
+    emit(onStep, {
+      step: "warning",
+      code: leaveError.code,
+      message: `'${entry.target}' is unmounted, but its heartbeat reference could not be dropped: ${leaveError.message}`,
+    });
     return { ...base, outcome: "leave-failed", leaveError };
   }
 }
@@ -100,12 +137,20 @@ export async function unmountVolume(native: Native, request: UnmountVolumeReques
  * S5 and S6; null when left, else what still uses the superblock. Once more where it fails, since after umount2 nobody but a
  * reaper would do it; a leave that failed holds what it held.
  */
-async function leaveTwice(native: Native, leave: MountLeave, device: DeviceNumber, namespace: string | null, onStep: OnStep | undefined): Promise<string | null> {
+async function leaveTwice(
+  native: Native,
+  leave: MountLeave,
+  device: DeviceNumber,
+  namespace: string | null,
+  onStep: OnStep | undefined,
+): Promise<string | null> {
   const once = async (): Promise<string | null> => {
     const [other] = await visibleMounts(native, device, namespace);
     if (other !== undefined) return `it is mounted on '${other.target}' as well`;
     const left = await leaveMount(native, leave, { onStep });
-    return left === "left" ? null : "something still uses the superblock (an open file after a lazy unmount, or another namespace)";
+    return left === "left"
+      ? null
+      : "something still uses the superblock (an open file after a lazy unmount, or another namespace)";
   };
   try {
     return await once();
@@ -115,17 +160,29 @@ async function leaveTwice(native: Native, leave: MountLeave, device: DeviceNumbe
 }
 
 /** S1: the mount that the operand means. */
-async function locate(native: Native, target: string, namespace: string | null, signal: AbortSignal | undefined): Promise<MountEntry> {
+async function locate(
+  native: Native,
+  target: string,
+  namespace: string | null,
+  signal: AbortSignal | undefined,
+): Promise<MountEntry> {
   const fields = { operation: "find-mount", path: target };
   let facts: PathFacts | null = null;
   try {
     facts = await native.inspectPath(target, namespace, { signal });
   } catch (error) {
     // A path that cannot be looked at (a dead disk: EIO, ESTALE) may be a mount point all the same: the table tells.
-    if (isErrno(error, "ENOENT", "ENOTDIR")) throw new O2cbError("O2CB_NOT_MOUNTED", `'${target}' does not exist`, { ...fields, errno: (error as O2cbError).errno, cause: error });
+    if (isErrno(error, "ENOENT", "ENOTDIR"))
+      throw new O2cbError("O2CB_NOT_MOUNTED", `'${target}' does not exist`, {
+        ...fields,
+        errno: (error as O2cbError).errno,
+        cause: error,
+      });
   }
   if (facts?.kind === "block") {
-    const mounts = (await native.mounts(namespace, { signal })).filter((entry) => entry.type === FILESYSTEM_TYPE && sameDevice(entry.device, facts.represents));
+    const mounts = (await native.mounts(namespace, { signal })).filter(
+      (entry) => entry.type === FILESYSTEM_TYPE && sameDevice(entry.device, facts.represents),
+    );
     const last = mounts.at(-1);
     if (last !== undefined) return last;
     throw new O2cbError("O2CB_NOT_MOUNTED", `no OCFS2 volume on '${target}' is mounted here`, fields);
@@ -133,7 +190,10 @@ async function locate(native: Native, target: string, namespace: string | null, 
   const path = facts?.realPath ?? target;
   const entry = await mountAt(native, path, namespace, signal);
   if (entry !== null) return entry;
-  throw new O2cbError("O2CB_NOT_MOUNTED", `'${path}' is not the mount point of an OCFS2 volume`, { ...fields, errno: -constants.errno.EINVAL });
+  throw new O2cbError("O2CB_NOT_MOUNTED", `'${path}' is not the mount point of an OCFS2 volume`, {
+    ...fields,
+    errno: -constants.errno.EINVAL,
+  });
 }
 
 interface Group {
@@ -157,7 +217,15 @@ async function findGroup(native: Native, entry: MountEntry): Promise<Group> {
       if (own !== null) return { region: own.name, directory: own.directory, problem: null };
     } catch (cause) {
       const message = `the heartbeat region of '${entry.target}' could not be found: ${(cause as Error).message}`;
-      if (last) return { ...none, problem: new O2cbError("O2CB_UNKNOWN_REGION", message, { operation: "find-region", path: entry.source, cause }) };
+      if (last)
+        return {
+          ...none,
+          problem: new O2cbError("O2CB_UNKNOWN_REGION", message, {
+            operation: "find-region",
+            path: entry.source,
+            cause,
+          }),
+        };
     }
   }
   return none;
@@ -166,7 +234,8 @@ async function findGroup(native: Native, entry: MountEntry): Promise<Group> {
 async function findRegion(native: Native, entry: MountEntry): Promise<StartedRegion | null> {
   const disk = await kernelName(native, entry.device);
   const regions = await startedRegions(native);
-  const beating = disk === null ? [] : regions.filter((region) => region.dev === disk && isRegionName(region.name));
+  const beating =
+    disk === null ? [] : regions.filter((region) => region.dev === disk && isRegionName(region.name));
   if (beating.length === 1) return beating[0] ?? null;
   if (regions.length === 0) return null;
   // No region, or several, on this device: the superblock says which is the volume's.
@@ -222,11 +291,24 @@ async function leavingProgram(native: Native): Promise<string | null> {
 function unmountFailure(error: unknown, entry: MountEntry): O2cbError {
   const { errno, syscall } = error as O2cbError;
   const causes: Record<string, [string, string | undefined]> = {
-    EBUSY: ["it is in use", `see who uses it with fuser -vm '${entry.target}'; umount -l detaches it and leaves the group when the last user is gone`],
+    EBUSY: [
+      "it is in use",
+      `see who uses it with fuser -vm '${entry.target}'; umount -l detaches it and leaves the group when the last user is gone`,
+    ],
     EINVAL: ["it is no mount point any more", undefined],
     EPERM: ["this process may not unmount", "run it as root"],
     ENOENT: ["the mount point is gone", undefined],
   };
-  const [cause, remedy] = causes[errnoName(error) ?? ""] ?? [`${errnoName(error) ?? "unknown error"}`, undefined];
-  return new O2cbError("O2CB_UNMOUNT_FAILED", `'${entry.target}' cannot be unmounted: ${cause}`, { operation: "unmount", errno, syscall, path: entry.target, remedy, cause: error });
+  const [cause, remedy] = causes[errnoName(error) ?? ""] ?? [
+    `${errnoName(error) ?? "unknown error"}`,
+    undefined,
+  ];
+  return new O2cbError("O2CB_UNMOUNT_FAILED", `'${entry.target}' cannot be unmounted: ${cause}`, {
+    operation: "unmount",
+    errno,
+    syscall,
+    path: entry.target,
+    remedy,
+    cause: error,
+  });
 }

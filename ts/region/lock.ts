@@ -50,7 +50,12 @@ export async function withRegionLock<T>(
   }
 }
 
-async function acquire(native: Native, region: string, create: boolean, options: LockOptions): Promise<RegionLock | null> {
+async function acquire(
+  native: Native,
+  region: string,
+  create: boolean,
+  options: LockOptions,
+): Promise<RegionLock | null> {
   const limitMs = options.limitMs ?? DEFAULT_LIMIT_MS;
   for (let waitedMs = 0; ; waitedMs += SLICE_MS) {
     try {
@@ -60,13 +65,17 @@ async function acquire(native: Native, region: string, create: boolean, options:
       const holder = (error as O2cbError).holder ?? null;
       if (waitedMs + SLICE_MS >= limitMs) {
         const who = holder === null ? "another process" : `process ${holder}`;
-        throw new O2cbError("O2CB_TIMEOUT", `${who} has held the mutex of heartbeat region '${region}' for ${Math.round(limitMs / 1000)} s`, {
-          operation: "lock-region",
-          region,
-          holder: holder ?? undefined,
-          remedy: "look at what that process waits for; when it ends, the kernel releases the mutex",
-          cause: error,
-        });
+        throw new O2cbError(
+          "O2CB_TIMEOUT",
+          `${who} has held the mutex of heartbeat region '${region}' for ${Math.round(limitMs / 1000)} s`,
+          {
+            operation: "lock-region",
+            region,
+            holder: holder ?? undefined,
+            remedy: "look at what that process waits for; when it ends, the kernel releases the mutex",
+            cause: error,
+          },
+        );
       }
       emit(options.onStep, { step: "wait-region-lock", region, holder, waitedMs: waitedMs + SLICE_MS });
     }

@@ -37,7 +37,11 @@ export function regionDirectory(cluster: RunningCluster, region: string): string
  * another device, no thread), it is removed and made again; where somebody does, a difference is an error.
  * Errors: O2CB_REGION_MISMATCH, O2CB_HEARTBEAT_FAILED, O2CB_INVALID_BLOCK_SIZE, O2CB_REGION_IN_USE, O2CB_ABORTED.
  */
-export async function ensureRegion(context: RegionContext, node: LocalNode, lock: RegionLock): Promise<RegionOrigin> {
+export async function ensureRegion(
+  context: RegionContext,
+  node: LocalNode,
+  lock: RegionLock,
+): Promise<RegionOrigin> {
   const { native, cluster, volume, onStep } = context;
   const directory = regionDirectory(cluster, volume.uuid);
   const geometry = heartbeatGeometry(volume);
@@ -50,12 +54,16 @@ export async function ensureRegion(context: RegionContext, node: LocalNode, lock
       return "adopted";
     }
     if (references > 0) {
-      throw new O2cbError("O2CB_REGION_MISMATCH", `the heartbeat region of '${volume.device}' is in use with other settings: ${fault}`, {
-        operation: "adopt-region",
-        region: volume.uuid,
-        cluster: cluster.name,
-        path: directory,
-      });
+      throw new O2cbError(
+        "O2CB_REGION_MISMATCH",
+        `the heartbeat region of '${volume.device}' is in use with other settings: ${fault}`,
+        {
+          operation: "adopt-region",
+          region: volume.uuid,
+          cluster: cluster.name,
+          path: directory,
+        },
+      );
     }
     emit(onStep, { step: "discard-region", region: volume.uuid, reason: fault });
     await removeRegion(context.native, directory, volume.uuid);
@@ -65,14 +73,22 @@ export async function ensureRegion(context: RegionContext, node: LocalNode, lock
 }
 
 /** Why an existing region cannot be used as it is; null where it can. */
-async function findFault(context: RegionContext, directory: string, geometry: RegionGeometry): Promise<string | null> {
+async function findFault(
+  context: RegionContext,
+  directory: string,
+  geometry: RegionGeometry,
+): Promise<string | null> {
   const { native, volume, signal } = context;
   const dev = (await readOptional(native, `${directory}/dev`, signal)) ?? "";
   if (dev === "") return "its heartbeat was never started";
   // Drivers before 2.6.20 or so have no `pid`; there `dev` alone must do (kernel-abi 8).
   const pid = await readOptional(native, `${directory}/pid`, signal);
   if (pid === "" || pid === "0") return "its heartbeat thread does not run";
-  const wanted = { block_bytes: String(geometry.blockBytes), start_block: String(geometry.startBlock), blocks: String(geometry.blocks) };
+  const wanted = {
+    block_bytes: String(geometry.blockBytes),
+    start_block: String(geometry.startBlock),
+    blocks: String(geometry.blocks),
+  };
   for (const [name, value] of Object.entries(wanted)) {
     const found = await readOptional(native, `${directory}/${name}`, signal);
     if (found !== value) return `${name} is ${found ?? "missing"} instead of ${value}`;
@@ -82,7 +98,12 @@ async function findFault(context: RegionContext, directory: string, geometry: Re
   return null;
 }
 
-async function createRegion(context: RegionContext, node: LocalNode, directory: string, geometry: RegionGeometry): Promise<void> {
+async function createRegion(
+  context: RegionContext,
+  node: LocalNode,
+  directory: string,
+  geometry: RegionGeometry,
+): Promise<void> {
   const { native, volume, signal, onStep } = context;
   const expected = await predictStart(context, node, geometry);
   emit(onStep, { step: "create-region", region: volume.uuid });
@@ -96,7 +117,11 @@ async function createRegion(context: RegionContext, node: LocalNode, directory: 
     await native.startHeartbeat(directory, volume.device, { signal });
     // The write succeeding is not enough where a signal or another writer meddled (kernel-abi 1.6, success criterion).
     if (((await readOptional(native, `${directory}/dev`, signal)) ?? "") === "") {
-      throw new O2cbError("O2CB_HEARTBEAT_FAILED", `the kernel started no heartbeat on '${volume.device}'`, { operation: "start-heartbeat", region: volume.uuid, path: directory });
+      throw new O2cbError("O2CB_HEARTBEAT_FAILED", `the kernel started no heartbeat on '${volume.device}'`, {
+        operation: "start-heartbeat",
+        region: volume.uuid,
+        path: directory,
+      });
     }
     emit(onStep, { step: "heartbeat", region: volume.uuid, milliseconds: Date.now() - began });
   } catch (error) {
@@ -113,23 +138,52 @@ async function createRegion(context: RegionContext, node: LocalNode, directory: 
 /** What the kernel's errno on the region's attributes means (kernel-abi 1.6, group-api B15). */
 function explainStart(error: unknown, context: RegionContext, directory: string): O2cbError {
   const { volume, cluster } = context;
-  const fields = { operation: "start-heartbeat", region: volume.uuid, cluster: cluster.name, path: directory, cause: error, errno: (error as O2cbError).errno, syscall: (error as O2cbError).syscall, kernelMessages: (error as O2cbError).kernelMessages };
+  const fields = {
+    operation: "start-heartbeat",
+    region: volume.uuid,
+    cluster: cluster.name,
+    path: directory,
+    cause: error,
+    errno: (error as O2cbError).errno,
+    syscall: (error as O2cbError).syscall,
+    kernelMessages: (error as O2cbError).kernelMessages,
+  };
   if (error instanceof O2cbError && isCode(error, "O2CB_ABORTED")) return error;
   if (isCode(error, "O2CB_HEARTBEAT_FAILED")) {
-    return new O2cbError("O2CB_HEARTBEAT_FAILED", `the heartbeat on '${volume.device}' did not become stable`, fields);
+    return new O2cbError(
+      "O2CB_HEARTBEAT_FAILED",
+      `the heartbeat on '${volume.device}' did not become stable`,
+      fields,
+    );
   }
   if (isErrno(error, "EINVAL")) {
-    return new O2cbError("O2CB_HEARTBEAT_FAILED", `the kernel refused the heartbeat region on '${volume.device}': its sector size is not ${volume.sectorBytes}, it is no block device, or this host is no node of cluster '${cluster.name}'`, { ...fields, remedy: "look at the kernel log and compare the device and the registered nodes with /etc/ocfs2/cluster.conf" });
+    return new O2cbError(
+      "O2CB_HEARTBEAT_FAILED",
+      `the kernel refused the heartbeat region on '${volume.device}': its sector size is not ${volume.sectorBytes}, it is no block device, or this host is no node of cluster '${cluster.name}'`,
+      {
+        ...fields,
+        remedy:
+          "look at the kernel log and compare the device and the registered nodes with /etc/ocfs2/cluster.conf",
+      },
+    );
   }
   if (error instanceof O2cbError) return error;
-  return new O2cbError("O2CB_INTERNAL_FAILURE", `the heartbeat on '${volume.device}' could not be started`, fields);
+  return new O2cbError(
+    "O2CB_INTERNAL_FAILURE",
+    `the heartbeat on '${volume.device}' could not be started`,
+    fields,
+  );
 }
 
 /**
  * How long the start will take by the kernel's own rule (kernel-abi 1.8): three steady iterations, one more on an area this
  * node never wrote, one more when no other region makes this node live. Peers that come or go add theirs.
  */
-async function predictStart(context: RegionContext, node: LocalNode, geometry: RegionGeometry): Promise<{ expectedMs: number; reason: string }> {
+async function predictStart(
+  context: RegionContext,
+  node: LocalNode,
+  geometry: RegionGeometry,
+): Promise<{ expectedMs: number; reason: string }> {
   const { native, volume } = context;
   let iterations = STEADY_ITERATIONS;
   const reasons = [`${STEADY_ITERATIONS} steady rounds of ${ITERATION_MS / 1000} s`];
@@ -162,7 +216,18 @@ export async function removeRegion(native: Native, directory: string, region: st
   } catch (error) {
     if (isErrno(error, "ENOENT")) return;
     if (isErrno(error, "EBUSY", "ENOTEMPTY")) {
-      throw new O2cbError("O2CB_REGION_IN_USE", `the heartbeat region '${region}' is pinned by a DLM domain of the same name`, { operation: "stop-heartbeat", region, path: directory, errno: (error as O2cbError).errno, syscall: "rmdir", cause: error });
+      throw new O2cbError(
+        "O2CB_REGION_IN_USE",
+        `the heartbeat region '${region}' is pinned by a DLM domain of the same name`,
+        {
+          operation: "stop-heartbeat",
+          region,
+          path: directory,
+          errno: (error as O2cbError).errno,
+          syscall: "rmdir",
+          cause: error,
+        },
+      );
     }
     throw error;
   }
@@ -180,7 +245,13 @@ export interface DropResult {
  * undo took first counts as dropped. Where the region is pinned the reference is put back.
  * Errors: O2CB_REGION_IN_USE, and what the kernel says.
  */
-export async function dropReference(native: Native, directory: string, lock: RegionLock, undo: boolean, onStep?: OnStep): Promise<DropResult> {
+export async function dropReference(
+  native: Native,
+  directory: string,
+  lock: RegionLock,
+  undo: boolean,
+  onStep?: OnStep,
+): Promise<DropResult> {
   const { dropped, references } = lock.drop(undo);
   if (references > 0) {
     emit(onStep, { step: "leave", region: lock.region, references });
@@ -190,7 +261,13 @@ export async function dropReference(native: Native, directory: string, lock: Reg
 }
 
 /** Stops a region that nobody holds; `restore` is the kind of reference to put back where it turns out to be pinned. */
-export async function stopUnreferenced(native: Native, directory: string, lock: RegionLock, restore: boolean | null, onStep?: OnStep): Promise<DropResult> {
+export async function stopUnreferenced(
+  native: Native,
+  directory: string,
+  lock: RegionLock,
+  restore: boolean | null,
+  onStep?: OnStep,
+): Promise<DropResult> {
   const began = Date.now();
   try {
     await removeRegion(native, directory, lock.region);
@@ -212,7 +289,11 @@ export function destroySet(lock: RegionLock, onStep?: OnStep): void {
     try {
       lock.destroy();
     } catch (error) {
-      emit(onStep, { step: "warning", code: "O2CB_BAD_SEM", message: `the empty semaphore set of region '${lock.region}' could not be removed (${errnoName(error) ?? "unknown"}), ignoring` });
+      emit(onStep, {
+        step: "warning",
+        code: "O2CB_BAD_SEM",
+        message: `the empty semaphore set of region '${lock.region}' could not be removed (${errnoName(error) ?? "unknown"}), ignoring`,
+      });
     }
   }
 }

@@ -17,7 +17,12 @@ export function sameDevice(a: DeviceNumber | null, b: DeviceNumber | null): bool
 }
 
 /** The mounts of the superblock on this device that this namespace can see, oldest first. */
-export async function visibleMounts(native: Native, device: DeviceNumber, namespace: string | null = null, signal?: AbortSignal): Promise<MountEntry[]> {
+export async function visibleMounts(
+  native: Native,
+  device: DeviceNumber,
+  namespace: string | null = null,
+  signal?: AbortSignal,
+): Promise<MountEntry[]> {
   const all = await native.mounts(namespace, { signal });
   return all.filter((entry) => entry.type === FILESYSTEM_TYPE && sameDevice(entry.device, device));
 }
@@ -26,14 +31,22 @@ export async function visibleMounts(native: Native, device: DeviceNumber, namesp
  * Whether a live superblock is on the device that a new mount(2) would share. False for one that is being dismounted: a new
  * mount waits for its end and then makes a superblock of its own.
  */
-export async function hasLiveSuperblock(native: Native, device: DeviceNumber, signal?: AbortSignal): Promise<boolean> {
+export async function hasLiveSuperblock(
+  native: Native,
+  device: DeviceNumber,
+  signal?: AbortSignal,
+): Promise<boolean> {
   if ((await visibleMounts(native, device, null, signal)).length > 0) return true;
   const disk = await kernelName(native, device, signal);
   return disk !== null && exists(native, `/sys/fs/ocfs2/${disk}`, signal);
 }
 
 /** The kernel's name of a block device (`sda1`, `dm-0`), as regions report it in `dev`; null where the device is gone. */
-export async function kernelName(native: Native, device: DeviceNumber, signal?: AbortSignal): Promise<string | null> {
+export async function kernelName(
+  native: Native,
+  device: DeviceNumber,
+  signal?: AbortSignal,
+): Promise<string | null> {
   try {
     const link = await native.readLink(`/sys/dev/block/${device.major}:${device.minor}`, { signal });
     return link.slice(link.lastIndexOf("/") + 1) || null;
@@ -44,7 +57,12 @@ export async function kernelName(native: Native, device: DeviceNumber, signal?: 
 }
 
 /** A path in /dev that is this very device; null where there is none. */
-export async function devicePath(native: Native, device: DeviceNumber, hint: string | null, signal?: AbortSignal): Promise<string | null> {
+export async function devicePath(
+  native: Native,
+  device: DeviceNumber,
+  hint: string | null,
+  signal?: AbortSignal,
+): Promise<string | null> {
   const candidates = [hint, `/dev/block/${device.major}:${device.minor}`];
   const name = await kernelName(native, device, signal);
   // The kernel writes `!` for a slash in a disk's name (cciss!c0d0).
@@ -65,7 +83,12 @@ export async function devicePath(native: Native, device: DeviceNumber, hint: str
  * Proves that the superblock is gone by claiming the device; the claim is returned and keeps mounts away until released.
  * Tries for `patienceMs`; null where the device stays claimed.
  */
-export async function claimDeadDevice(native: Native, path: string, patienceMs: number, signal?: AbortSignal): Promise<Held | null> {
+export async function claimDeadDevice(
+  native: Native,
+  path: string,
+  patienceMs: number,
+  signal?: AbortSignal,
+): Promise<Held | null> {
   const end = Date.now() + patienceMs;
   for (let pauseMs = 20; ; pauseMs = Math.min(pauseMs * 2, 250)) {
     const claim = await native.claimDevice(path, { signal });

@@ -15,25 +15,38 @@ const LIMIT_MS = 240_000;
 const SLICE_MS = 1000;
 
 /** Errors: O2CB_TIMEOUT, O2CB_ABORTED, what the kernel says of the file. */
-export async function lockVolume(native: Native, region: string, options: { signal?: AbortSignal | undefined; onStep?: OnStep | undefined }): Promise<Held> {
+export async function lockVolume(
+  native: Native,
+  region: string,
+  options: { signal?: AbortSignal | undefined; onStep?: OnStep | undefined },
+): Promise<Held> {
   const path = `${DIRECTORY}/${region}.lock`;
   for (let waitedMs = 0; ; waitedMs += SLICE_MS) {
     try {
       return await native.lockFile(path, SLICE_MS, { signal: options.signal });
     } catch (error) {
       if (isErrno(error, "ENOENT", "EROFS", "ENOSPC", "EDQUOT", "EACCES", "EPERM")) {
-        emit(options.onStep, { step: "volume-lock-unavailable", region, path, reason: errnoName(error) ?? "unknown" });
+        emit(options.onStep, {
+          step: "volume-lock-unavailable",
+          region,
+          path,
+          reason: errnoName(error) ?? "unknown",
+        });
         return { release() {} };
       }
       if (!isCode(error, "O2CB_TIMEOUT")) throw error;
       if (waitedMs + SLICE_MS >= LIMIT_MS) {
-        throw new O2cbError("O2CB_TIMEOUT", `another mount or unmount of the volume '${region}' has not ended for ${LIMIT_MS / 1000} s`, {
-          operation: "lock-volume",
-          region,
-          path,
-          remedy: `see who holds the file with fuser ${path}`,
-          cause: error,
-        });
+        throw new O2cbError(
+          "O2CB_TIMEOUT",
+          `another mount or unmount of the volume '${region}' has not ended for ${LIMIT_MS / 1000} s`,
+          {
+            operation: "lock-volume",
+            region,
+            path,
+            remedy: `see who holds the file with fuser ${path}`,
+            cause: error,
+          },
+        );
       }
       if (waitedMs === 0) emit(options.onStep, { step: "wait-volume-lock", region, path });
     }

@@ -10,7 +10,15 @@ import { exists, readHint } from "../attributes.ts";
 import { isCode, O2cbError } from "../errors.ts";
 import type { DeviceNumber, Held, Native, RegionLock } from "../native-types.ts";
 import { withRegionLock } from "../region/lock.ts";
-import { destroySet, dropReference, ensureRegion, regionDirectory, stopUnreferenced, type RegionContext, type RegionOrigin } from "../region/region.ts";
+import {
+  destroySet,
+  dropReference,
+  ensureRegion,
+  regionDirectory,
+  stopUnreferenced,
+  type RegionContext,
+  type RegionOrigin,
+} from "../region/region.ts";
 import { claimDeadDevice, devicePath, hasLiveSuperblock } from "../region/superblock.ts";
 import { lockVolume } from "../region/volume-lock.ts";
 import { emit, type HeartbeatMode, type OnStep } from "../steps.ts";
@@ -50,7 +58,13 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
     const cluster = await runningCluster(this.native, this.#configfs, signal);
     checkStamp(request, cluster);
     const node = await localNode(this.native, this.#configfs, cluster.name, signal);
-    emit(onStep, { step: "cluster", cluster: cluster.name, mode: cluster.mode, node: node.name, nodeNumber: node.number });
+    emit(onStep, {
+      step: "cluster",
+      cluster: cluster.name,
+      mode: cluster.mode,
+      node: node.name,
+      nodeNumber: node.number,
+    });
     const isMount = request.service === MOUNT_SERVICE;
     const ticket: ClassicTicket = {
       state: "joining",
@@ -74,7 +88,9 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
     if (isMount) ticket.volumeLock = await lockVolume(this.native, volume.uuid, request);
     try {
       const context: RegionContext = { native: this.native, cluster, volume, signal, onStep };
-      await withRegionLock(this.native, volume.uuid, true, request, (lock) => this.#join(context, node, lock, ticket));
+      await withRegionLock(this.native, volume.uuid, true, request, (lock) =>
+        this.#join(context, node, lock, ticket),
+      );
       return ticket;
     } catch (error) {
       ticket.volumeLock?.release();
@@ -83,10 +99,18 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
   }
 
   /** Under the mutex: the region beats and this join is counted, or nothing has changed. */
-  async #join(context: RegionContext, node: LocalNode, lock: RegionLock, ticket: ClassicTicket): Promise<void> {
+  async #join(
+    context: RegionContext,
+    node: LocalNode,
+    lock: RegionLock,
+    ticket: ClassicTicket,
+  ): Promise<void> {
     const { native, volume, signal, onStep } = context;
     try {
-      const isFurtherMount = ticket.persistent && volume.deviceNumber !== null && (await hasLiveSuperblock(native, volume.deviceNumber, signal));
+      const isFurtherMount =
+        ticket.persistent &&
+        volume.deviceNumber !== null &&
+        (await hasLiveSuperblock(native, volume.deviceNumber, signal));
       ticket.origin = await ensureRegion(context, node, lock);
       if (isFurtherMount) {
         if (lock.references() === 0) {
@@ -109,7 +133,8 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
   async #undoBegin(lock: RegionLock, ticket: ClassicTicket, error: unknown): Promise<void> {
     try {
       const present = await exists(this.native, ticket.directory);
-      if (present && ticket.origin === "created" && lock.references() === 0) await stopUnreferenced(this.native, ticket.directory, lock, null);
+      if (present && ticket.origin === "created" && lock.references() === 0)
+        await stopUnreferenced(this.native, ticket.directory, lock, null);
       else if (!present && lock.references() === 0) destroySet(lock);
     } catch (rollbackError) {
       if (error instanceof O2cbError) error.rollbackError ??= rollbackError;
@@ -149,48 +174,83 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
   protected async _leave(ticket: ClassicTicket, onStep?: OnStep): Promise<void> {
     if (ticket.mode === "global") return;
     if (ticket.persistent) {
-      const outcome = await leaveMount(this.native, { ...ticket, kernelLeaves: false, patienceMs: DISMOUNT_PATIENCE_MS }, { onStep });
+      const outcome = await leaveMount(
+        this.native,
+        { ...ticket, kernelLeaves: false, patienceMs: DISMOUNT_PATIENCE_MS },
+        { onStep },
+      );
       if (outcome === "still-in-use") {
-        throw new O2cbError("O2CB_REGION_IN_USE", `the volume of region '${ticket.region}' is still mounted on this node`, { operation: "leave", region: ticket.region, path: ticket.device ?? undefined });
+        throw new O2cbError(
+          "O2CB_REGION_IN_USE",
+          `the volume of region '${ticket.region}' is still mounted on this node`,
+          { operation: "leave", region: ticket.region, path: ticket.device ?? undefined },
+        );
       }
       return;
     }
-    await withRegionLock(this.native, ticket.region, true, { onStep }, (lock) => dropReference(this.native, ticket.directory, lock, true, onStep));
+    await withRegionLock(this.native, ticket.region, true, { onStep }, (lock) =>
+      dropReference(this.native, ticket.directory, lock, true, onStep),
+    );
   }
 }
 
 function checkStamp({ volume }: JoinRequest, cluster: RunningCluster): void {
   if (volume.isLocal) {
-    throw new O2cbError("O2CB_BAD_DEVICE", `the volume on '${volume.device}' is formatted for one node only: it has no group to join`, { operation: "begin-join", path: volume.device, region: volume.uuid });
+    throw new O2cbError(
+      "O2CB_BAD_DEVICE",
+      `the volume on '${volume.device}' is formatted for one node only: it has no group to join`,
+      { operation: "begin-join", path: volume.device, region: volume.uuid },
+    );
   }
   if (volume.cluster !== null && volume.cluster !== cluster.name) {
-    throw new O2cbError("O2CB_INVALID_CLUSTER_NAME", `the volume on '${volume.device}' belongs to cluster '${volume.cluster}', but '${cluster.name}' is registered on this node`, {
-      operation: "begin-join",
-      path: volume.device,
-      region: volume.uuid,
-      cluster: cluster.name,
-      remedy: `register cluster '${volume.cluster}' on this node, or give the volume this cluster's stamp with tunefs.ocfs2 --update-cluster-stack`,
-    });
+    throw new O2cbError(
+      "O2CB_INVALID_CLUSTER_NAME",
+      `the volume on '${volume.device}' belongs to cluster '${volume.cluster}', but '${cluster.name}' is registered on this node`,
+      {
+        operation: "begin-join",
+        path: volume.device,
+        region: volume.uuid,
+        cluster: cluster.name,
+        remedy: `register cluster '${volume.cluster}' on this node, or give the volume this cluster's stamp with tunefs.ocfs2 --update-cluster-stack`,
+      },
+    );
   }
   if (volume.heartbeatMode !== cluster.mode) {
-    throw new O2cbError("O2CB_INVALID_HEARTBEAT_MODE", `the volume on '${volume.device}' is formatted for ${volume.heartbeatMode} heartbeat, but cluster '${cluster.name}' runs ${cluster.mode} heartbeat`, {
-      operation: "begin-join",
-      path: volume.device,
-      region: volume.uuid,
-      cluster: cluster.name,
-    });
+    throw new O2cbError(
+      "O2CB_INVALID_HEARTBEAT_MODE",
+      `the volume on '${volume.device}' is formatted for ${volume.heartbeatMode} heartbeat, but cluster '${cluster.name}' runs ${cluster.mode} heartbeat`,
+      {
+        operation: "begin-join",
+        path: volume.device,
+        region: volume.uuid,
+        cluster: cluster.name,
+      },
+    );
   }
 }
 
 /** In global mode a join starts nothing; without a live heartbeat the DLM would fail later with a bare EINVAL (B14). */
 async function checkGlobalHeartbeat(native: Native, cluster: RunningCluster, node: LocalNode): Promise<void> {
-  const fields = { operation: "begin-join", cluster: cluster.name, path: cluster.heartbeatDirectory, remedy: `start it: o2cb start-heartbeat ${cluster.name}` };
+  const fields = {
+    operation: "begin-join",
+    cluster: cluster.name,
+    path: cluster.heartbeatDirectory,
+    remedy: `start it: o2cb start-heartbeat ${cluster.name}`,
+  };
   if ((await native.listDirectories(cluster.heartbeatDirectory)).length === 0) {
-    throw new O2cbError("O2CB_SERVICE_UNAVAILABLE", `cluster '${cluster.name}' runs global heartbeat, but no heartbeat region is started on this node`, fields);
+    throw new O2cbError(
+      "O2CB_SERVICE_UNAVAILABLE",
+      `cluster '${cluster.name}' runs global heartbeat, but no heartbeat region is started on this node`,
+      fields,
+    );
   }
   const live = await readHint(native, "/sys/kernel/debug/o2hb/livenodes");
   if (live !== null && !live.split(/\s+/).includes(String(node.number))) {
-    throw new O2cbError("O2CB_SERVICE_UNAVAILABLE", `node ${node.number} ('${node.name}') of cluster '${cluster.name}' does not heartbeat`, fields);
+    throw new O2cbError(
+      "O2CB_SERVICE_UNAVAILABLE",
+      `node ${node.number} ('${node.name}') of cluster '${cluster.name}' does not heartbeat`,
+      fields,
+    );
   }
 }
 
@@ -210,20 +270,28 @@ export interface MountLeave {
  * goes, so no mount can slip in between (commands 2.6, S5 and S6). Where the kernel leaves, only what its program left
  * without any reference is removed.
  */
-export async function leaveMount(native: Native, leave: MountLeave, options: { signal?: AbortSignal | undefined; onStep?: OnStep | undefined }): Promise<"left" | "still-in-use"> {
+export async function leaveMount(
+  native: Native,
+  leave: MountLeave,
+  options: { signal?: AbortSignal | undefined; onStep?: OnStep | undefined },
+): Promise<"left" | "still-in-use"> {
   const volumeLock = await lockVolume(native, leave.region, options);
   let claim: Held | null = null;
   try {
-    const path = leave.deviceNumber === null ? null : await devicePath(native, leave.deviceNumber, leave.device);
-    if (leave.deviceNumber !== null && (await hasLiveSuperblock(native, leave.deviceNumber))) return "still-in-use";
+    const path =
+      leave.deviceNumber === null ? null : await devicePath(native, leave.deviceNumber, leave.device);
+    if (leave.deviceNumber !== null && (await hasLiveSuperblock(native, leave.deviceNumber)))
+      return "still-in-use";
     if (path !== null) {
       claim = await claimDeadDevice(native, path, leave.patienceMs);
       if (claim === null) return "still-in-use";
     }
-    if ((await native.regionSemaphores(leave.region)) === null && !(await exists(native, leave.directory))) return "left";
+    if ((await native.regionSemaphores(leave.region)) === null && !(await exists(native, leave.directory)))
+      return "left";
     await withRegionLock(native, leave.region, true, options, async (lock) => {
       if (!leave.kernelLeaves) await dropReference(native, leave.directory, lock, false, options.onStep);
-      else if (lock.references() === 0) await stopUnreferenced(native, leave.directory, lock, null, options.onStep);
+      else if (lock.references() === 0)
+        await stopUnreferenced(native, leave.directory, lock, null, options.onStep);
     });
     return "left";
   } finally {

@@ -46,7 +46,11 @@ export abstract class ClusterStack<T extends Ticket = Ticket> {
   /** Starts what the stack needs. On failure nothing is held. */
   async begin(request: JoinRequest): Promise<T> {
     if (!isRegionName(request.volume.uuid)) {
-      throw new O2cbError("O2CB_INVALID_REGION_NAME", `'${request.volume.uuid}' cannot name a heartbeat region`, { operation: "begin-join" });
+      throw new O2cbError(
+        "O2CB_INVALID_REGION_NAME",
+        `'${request.volume.uuid}' cannot name a heartbeat region`,
+        { operation: "begin-join" },
+      );
     }
     checkService(request.service);
     return this._begin(request);
@@ -69,11 +73,27 @@ export abstract class ClusterStack<T extends Ticket = Ticket> {
   protected abstract _undo(ticket: T, onStep?: OnStep): Promise<void>;
   protected abstract _leave(ticket: T, onStep?: OnStep): Promise<void>;
 
-  async #exclusively(ticket: T, operation: string, from: TicketState, to: TicketState, work: () => Promise<void>): Promise<void> {
+  async #exclusively(
+    ticket: T,
+    operation: string,
+    from: TicketState,
+    to: TicketState,
+    work: () => Promise<void>,
+  ): Promise<void> {
     const fields = { operation, region: ticket.region, clusterStack: this.label };
-    if (ticket.busy) throw new O2cbError("O2CB_JOIN_IN_PROGRESS", `another call is at work on the join of '${ticket.region}'`, fields);
+    if (ticket.busy)
+      throw new O2cbError(
+        "O2CB_JOIN_IN_PROGRESS",
+        `another call is at work on the join of '${ticket.region}'`,
+        fields,
+      );
     if (ticket.state !== from) {
-      if (ticket.state === "joining") throw new O2cbError("O2CB_JOIN_IN_PROGRESS", `the join of '${ticket.region}' is not complete: complete it before leaving`, fields);
+      if (ticket.state === "joining")
+        throw new O2cbError(
+          "O2CB_JOIN_IN_PROGRESS",
+          `the join of '${ticket.region}' is not complete: complete it before leaving`,
+          fields,
+        );
       const what = ticket.state === "joined" ? "is complete already" : "has ended";
       throw new O2cbError("O2CB_NOT_JOINED", `the join of '${ticket.region}' ${what}`, fields);
     }
@@ -90,6 +110,8 @@ export abstract class ClusterStack<T extends Ticket = Ticket> {
 /** A service travels in messages of blank-separated words (userspace-stack protocol), and a leading slash meant a mount point once. */
 function checkService(service: string): void {
   if (!/^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}$/.test(service)) {
-    throw new TypeError(`'${service}' cannot be a service: a program's name of up to 64 letters, digits and ._+- is expected`);
+    throw new TypeError(
+      `'${service}' cannot be a service: a program's name of up to 64 letters, digits and ._+- is expected`,
+    );
   }
 }

@@ -23,7 +23,11 @@ export interface LocalNode {
  * The registered cluster.
  * Errors: O2CB_SERVICE_UNAVAILABLE where none is registered.
  */
-export async function runningCluster(native: Native, configfs: string, signal?: AbortSignal): Promise<RunningCluster> {
+export async function runningCluster(
+  native: Native,
+  configfs: string,
+  signal?: AbortSignal,
+): Promise<RunningCluster> {
   const directory = `${configfs}/cluster`;
   let names: string[] = [];
   try {
@@ -48,7 +52,12 @@ export async function runningCluster(native: Native, configfs: string, signal?: 
  * This host's node in the cluster.
  * Errors: O2CB_CONFIGURATION_ERROR where no node is local.
  */
-export async function localNode(native: Native, configfs: string, cluster: string, signal?: AbortSignal): Promise<LocalNode> {
+export async function localNode(
+  native: Native,
+  configfs: string,
+  cluster: string,
+  signal?: AbortSignal,
+): Promise<LocalNode> {
   const directory = `${configfs}/cluster/${cluster}/node`;
   const nodes = await native.listDirectories(directory, { signal });
   for (const name of nodes) {
@@ -56,16 +65,25 @@ export async function localNode(native: Native, configfs: string, cluster: strin
     if (local === null || !(Number(local) > 0)) continue;
     const number = (await readOptional(native, `${directory}/${name}/num`, signal)) ?? "";
     if (/^\d{1,3}$/.test(number) && Number(number) <= 254) return { name, number: Number(number) };
-    throw new O2cbError("O2CB_INVALID_NODE_NUM", `the number of node '${name}' in cluster '${cluster}' cannot be read`, {
+    throw new O2cbError(
+      "O2CB_INVALID_NODE_NUM",
+      `the number of node '${name}' in cluster '${cluster}' cannot be read`,
+      {
+        operation: "find-node",
+        cluster,
+        path: `${directory}/${name}/num`,
+      },
+    );
+  }
+  throw new O2cbError(
+    "O2CB_CONFIGURATION_ERROR",
+    `none of the ${nodes.length} nodes of cluster '${cluster}' is this host`,
+    {
       operation: "find-node",
       cluster,
-      path: `${directory}/${name}/num`,
-    });
-  }
-  throw new O2cbError("O2CB_CONFIGURATION_ERROR", `none of the ${nodes.length} nodes of cluster '${cluster}' is this host`, {
-    operation: "find-node",
-    cluster,
-    path: directory,
-    remedy: "name this host in /etc/ocfs2/cluster.conf as `hostname` prints it, and register the cluster again",
-  });
+      path: directory,
+      remedy:
+        "name this host in /etc/ocfs2/cluster.conf as `hostname` prints it, and register the cluster again",
+    },
+  );
 }

@@ -60,19 +60,27 @@ export async function detectStack(native: Native, options: DetectOptions = {}): 
   const stack = label ?? CLASSIC_STACK;
   if (stack === CLASSIC_STACK) {
     if (revision === null) {
-      throw new O2cbError("O2CB_MODULE_NOT_LOADED", "the kernel has no o2cb cluster stack: none of its interface revision files exists", {
-        operation: "detect-stack",
-        clusterStack: stack,
-        path: REVISION_FILES[0],
-        remedy: "load the module ocfs2_stack_o2cb, or install the package that holds it for this kernel",
-      });
+      throw new O2cbError(
+        "O2CB_MODULE_NOT_LOADED",
+        "the kernel has no o2cb cluster stack: none of its interface revision files exists",
+        {
+          operation: "detect-stack",
+          clusterStack: stack,
+          path: REVISION_FILES[0],
+          remedy: "load the module ocfs2_stack_o2cb, or install the package that holds it for this kernel",
+        },
+      );
     }
     if (configfs === null) {
-      throw new O2cbError("O2CB_SERVICE_UNAVAILABLE", `configfs is mounted neither at ${CONFIGFS_BASES.join(" nor at ")}`, {
-        operation: "detect-stack",
-        clusterStack: stack,
-        remedy: "mount it: mount -t configfs configfs /sys/kernel/config",
-      });
+      throw new O2cbError(
+        "O2CB_SERVICE_UNAVAILABLE",
+        `configfs is mounted neither at ${CONFIGFS_BASES.join(" nor at ")}`,
+        {
+          operation: "detect-stack",
+          clusterStack: stack,
+          remedy: "mount it: mount -t configfs configfs /sys/kernel/config",
+        },
+      );
     }
   }
   return { stack, hasStackFile: label !== null, revision, configfs };
@@ -82,15 +90,26 @@ export async function detectStack(native: Native, options: DetectOptions = {}): 
  * Makes `stack` the running one, where the kernel allows it, and proves it by reading back.
  * Errors: O2CB_INVALID_STACK_NAME (another stack is active), those of detectStack.
  */
-export async function setupStack(native: Native, stack: string, options: DetectOptions = {}): Promise<RunningStack> {
+export async function setupStack(
+  native: Native,
+  stack: string,
+  options: DetectOptions = {},
+): Promise<RunningStack> {
   const running = await detectStack(native, options);
   if (running.stack === stack) return running;
-  if (!running.hasStackFile) throw stackMismatch(stack, running.stack, "this kernel is older than the choice of stacks");
+  if (!running.hasStackFile)
+    throw stackMismatch(stack, running.stack, "this kernel is older than the choice of stacks");
   emit(options.onStep, { step: "set-stack", stack });
   try {
     await native.writeAttribute(STACK_FILE, stack, { signal: options.signal });
   } catch (error) {
-    if (isErrno(error, "EBUSY")) throw stackMismatch(stack, running.stack, `'${running.stack}' is in use by a mount or a DLM domain`, error);
+    if (isErrno(error, "EBUSY"))
+      throw stackMismatch(
+        stack,
+        running.stack,
+        `'${running.stack}' is in use by a mount or a DLM domain`,
+        error,
+      );
     throw error;
   }
   const now = await detectStack(native, options);
@@ -100,13 +119,17 @@ export async function setupStack(native: Native, stack: string, options: DetectO
 
 /** The volume's stack is not the running one (group-api G3; fsck-like programs branch on the code). */
 export function stackMismatch(wanted: string, running: string, reason: string, cause?: unknown): O2cbError {
-  return new O2cbError("O2CB_INVALID_STACK_NAME", `the volume belongs to the cluster stack '${wanted}', but '${running}' is running here: ${reason}`, {
-    operation: "check-stack",
-    clusterStack: running,
-    path: STACK_FILE,
-    remedy: `stop what uses '${running}' and switch this node to '${wanted}', or give the volume the running cluster's stamp with tunefs.ocfs2 --update-cluster-stack`,
-    cause,
-  });
+  return new O2cbError(
+    "O2CB_INVALID_STACK_NAME",
+    `the volume belongs to the cluster stack '${wanted}', but '${running}' is running here: ${reason}`,
+    {
+      operation: "check-stack",
+      clusterStack: running,
+      path: STACK_FILE,
+      remedy: `stop what uses '${running}' and switch this node to '${wanted}', or give the volume the running cluster's stamp with tunefs.ocfs2 --update-cluster-stack`,
+      cause,
+    },
+  );
 }
 
 async function readLabel(native: Native, signal: AbortSignal | undefined): Promise<string | null> {
@@ -114,7 +137,10 @@ async function readLabel(native: Native, signal: AbortSignal | undefined): Promi
   if (label === null || Buffer.byteLength(label) === 4) return label;
   const code = label === "" ? "O2CB_SERVICE_UNAVAILABLE" : "O2CB_INTERNAL_FAILURE";
   const found = label === "" ? "is empty" : `holds ${Buffer.byteLength(label)} bytes`;
-  throw new O2cbError(code, `the kernel's cluster stack label ${found}, 4 bytes are expected`, { operation: "detect-stack", path: STACK_FILE });
+  throw new O2cbError(code, `the kernel's cluster stack label ${found}, 4 bytes are expected`, {
+    operation: "detect-stack",
+    path: STACK_FILE,
+  });
 }
 
 async function readRevision(native: Native, signal: AbortSignal | undefined): Promise<number | null> {
@@ -122,10 +148,14 @@ async function readRevision(native: Native, signal: AbortSignal | undefined): Pr
     const text = await readOptional(native, path, signal);
     if (text === null) continue;
     if (/^\d{1,9}$/.test(text) && Number(text) <= NEWEST_REVISION) return Number(text);
-    throw new O2cbError("O2CB_BAD_VERSION", `the kernel's o2cb interface revision is '${text.slice(0, 20)}', a number up to ${NEWEST_REVISION} is expected`, {
-      operation: "detect-stack",
-      path,
-    });
+    throw new O2cbError(
+      "O2CB_BAD_VERSION",
+      `the kernel's o2cb interface revision is '${text.slice(0, 20)}', a number up to ${NEWEST_REVISION} is expected`,
+      {
+        operation: "detect-stack",
+        path,
+      },
+    );
   }
   return null;
 }

@@ -7,7 +7,11 @@ import { assertClean, cases, type StackFixture } from "../../conformance/cluster
 const [device = "", cluster = ""] = process.argv.slice(2);
 const native = loadNative();
 const volume = await openVolume(native, device);
-const fixture: StackFixture = { native, volume, directory: `/sys/kernel/config/cluster/${cluster}/heartbeat/${volume.uuid}` };
+const fixture: StackFixture = {
+  native,
+  volume,
+  directory: `/sys/kernel/config/cluster/${cluster}/heartbeat/${volume.uuid}`,
+};
 for (const { title, run } of cases) {
   try {
     await assertClean(fixture);

@@ -6,7 +6,8 @@ process.stdout.write = (chunk, ...rest) => {
   const done = write(chunk, ...rest);
   for (const line of String(chunk).split("\n")) {
     if (!line.startsWith('{"step"')) continue;
-    if (reported === Number(process.env.SIGNAL_AT_STEP)) process.kill(process.pid, process.env.SIGNAL_AT_SIGNAL);
+    if (reported === Number(process.env.SIGNAL_AT_STEP))
+      process.kill(process.pid, process.env.SIGNAL_AT_SIGNAL);
     reported += 1;
   }
   return done;
