@@ -92,6 +92,13 @@ test("faults by name, by turn, by arguments", async (t) => {
   );
 });
 
+test("a failure without an errno", async (t) => {
+  const native = classicLocal().kernel.process();
+  native.failCall("readVolume", { code: "O2CB_BAD_DIRECTORY", detail: "it is full of holes" });
+  const error = await refused(t, native.readVolume(DISK), null, "O2CB_BAD_DIRECTORY");
+  t.regex(error.message, /full of holes/);
+});
+
 test("errnos that are answers are answers", async (t) => {
   const native = classicLocal().kernel.process();
   t.is(await native.failCall("claimDevice", { errno: "EBUSY" }).claimDevice(DISK), null);

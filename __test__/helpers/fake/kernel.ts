@@ -2,14 +2,13 @@
 // look at what is left. What a process can do to it is in native.ts, what the C tools do in c-tools.ts.
 //
 // Facts relied on: stated in the files that it is made of: configfs, region, ocfs2, semaphores, vfs, machine-tree.
-import type { DeviceNumber } from "../../../ts/native-types.ts";
 import { CTools } from "./c-tools.ts";
 import { FakeClock } from "./clock.ts";
 import type { Cluster, ConfigfsHost } from "./configfs.ts";
-import { BlockDevice, type DiskSettings } from "./device.ts";
 import { modernKernel, moduleDependencies, type KernelFeatures } from "./features.ts";
 import { FileLocks } from "./file-lock.ts";
 import { Gates, type Hold } from "./gates.ts";
+import { Hardware } from "./hardware.ts";
 import { differences, inventory } from "./leftovers.ts";
 import { INITIAL_IPC, mountTrees } from "./machine-tree.ts";
 import { bind } from "./mount-calls.ts";
@@ -18,7 +17,6 @@ import { pinRegions, unpinRegions, type Ocfs2Host, type Superblock } from "./ocf
 import type { Region } from "./region.ts";
 import { SemaphoreTable, type SemaphoreSet } from "./semaphores.ts";
 import { Task } from "./task.ts";
-import { link, PlainDirectory } from "./tree.ts";
 import { MountNamespace } from "./vfs.ts";
 
 const REVISION_PATHS = [
@@ -40,10 +38,7 @@ export interface KernelSettings {
   clock?: FakeClock;
 }
 
-/** A program of the fake machine; its exit status. */
-export type Program = (args: readonly string[], task: Task) => number | Promise<number>;
-
-export class FakeKernel implements ConfigfsHost, Ocfs2Host {
+export class FakeKernel extends Hardware implements ConfigfsHost, Ocfs2Host {
   readonly features: KernelFeatures;
   readonly clock: FakeClock;
   readonly revisionPath: string;
@@ -55,13 +50,10 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
     mode: "local",
     deadThreshold: 31,
   };
-  readonly disks = new Set<BlockDevice>();
-  readonly mapperNames = new Map<string, string>();
   readonly superblocks = new Set<Superblock>();
   /** DLM domains that are no mount's */
   readonly domains = new Set<string>();
   readonly fileLocks = new FileLocks();
-  readonly programs = new Map<string, Program>();
   /** abstract socket names that answer, with the descriptor a connection gets */
   readonly abstractSockets = new Map<string, () => number>();
   /** I/O priorities that were set */
@@ -76,7 +68,6 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
   hbCtlPath = "/sbin/ocfs2_hb_ctl";
   /** takes the place of the program that hb_ctl_path names, whether it exists or not */
   callOutHook: ((program: string, args: readonly string[]) => number | Promise<number>) | null = null;
-  readonly root = new PlainDirectory();
   readonly namespace: MountNamespace;
   readonly namespaces = new Map<string, MountNamespace>();
   readonly cTool: CTools;
@@ -93,6 +84,7 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
   #clean: string[] = [];
 
   constructor(settings: KernelSettings = {}) {
+    super();
     this.features = { ...modernKernel, ...settings.features };
     this.clock = settings.clock ?? new FakeClock();
     this.revisionPath = settings.revisionPath ?? REVISION_PATHS[0];
@@ -193,55 +185,6 @@ export class FakeKernel implements ConfigfsHost, Ocfs2Host {
       if (this.features.stackGlue || !/stack/.test(module)) this.modules.add(module);
     }
     return this.features.stackGlue || !/stack/.test(name);
-  }
-
-  installProgram(path: string, program: Program): void {
-    this.programs.set(path, program);
-    this.root.put(path, { kind: "file" });
-  }
-
-  // -- files, disks
-
-  addDirectory(path: string): void {
-    this.root.directory(path);
-  }
-
-  addFile(path: string, text = ""): void {
-    this.root.put(path, { kind: "file", read: () => text, write: () => undefined });
-  }
-
-  /** A block device: `/dev/<name>`, `/dev/block/<number>`, and whatever other paths are given. */
-  addDisk(settings: DiskSettings, ...paths: string[]): BlockDevice {
-    const disk = new BlockDevice(settings);
-    if (disk.isImage) throw new TypeError("an image is no disk: use addImage");
-    this.disks.add(disk);
-    const at = `/dev/${disk.name.replaceAll("!", "/")}`;
-    this.root.put(at, { kind: "block", device: disk });
-    this.root.put(`/dev/block/${disk.number.major}:${disk.number.minor}`, link(at));
-    for (const path of paths) this.root.put(path, link(at));
-    for (const path of paths)
-      if (path.startsWith("/dev/mapper/")) this.mapperNames.set(disk.name, path.slice("/dev/mapper/".length));
-    return disk;
-  }
-
-  /** The device is gone (unplugged); mounts of it stay. */
-  removeDisk(disk: BlockDevice): void {
-    this.disks.delete(disk);
-    disk.broken = true;
-    this.root.directory("dev").entries.delete(disk.name);
-    this.root.directory("dev/block").entries.delete(`${disk.number.major}:${disk.number.minor}`);
-  }
-
-  addImage(path: string, settings: Omit<DiskSettings, "name" | "number" | "image">): BlockDevice {
-    const disk = new BlockDevice({ ...settings, name: path, number: { major: 0, minor: 0 }, image: true });
-    this.root.put(path, { kind: "file", image: disk });
-    return disk;
-  }
-
-  disk(number: DeviceNumber): BlockDevice | undefined {
-    return [...this.disks].find(
-      (disk) => disk.number.major === number.major && disk.number.minor === number.minor,
-    );
   }
 
   // -- cluster

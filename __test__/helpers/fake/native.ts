@@ -9,7 +9,6 @@ import type {
   MountEntry,
   MountRequest,
   Native,
-  PathFacts,
   RegionGeometry,
   RegionLock,
   SemaphoreFacts,
@@ -19,16 +18,12 @@ import type {
 import { BlockDevice } from "./device.ts";
 import { deferred } from "./deferred.ts";
 import { abortedCall, openFailed, Refusal, refuse, refuseWithCode } from "./errors.ts";
+import { FakeFiles } from "./files.ts";
 import { mount, mountTable, namespaceAt, unmount } from "./mount-calls.ts";
-import { FakeProcess } from "./process.ts";
 import { acquireRegion, queryRegion } from "./region-lock.ts";
 import type { TreeNode } from "./tree.ts";
-import { isMountRoot, type Mount, type Place } from "./vfs.ts";
 
-const MAX_READ = 65_536;
-const MAX_WRITE = 4095;
-
-export class FakeNative extends FakeProcess implements Native {
+export class FakeNative extends FakeFiles implements Native {
   // -- volumes and devices
 
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts> {
@@ -56,86 +51,15 @@ export class FakeNative extends FakeProcess implements Native {
 
   claimDevice(device: string, options?: CallOptions): Promise<Held | null> {
     return this.call("claimDevice", [device], options?.signal, () => {
-      const { node } = this.#walk(device);
+      const { node } = this.walk(device);
       if (node.kind !== "block") refuseWithCode("O2CB_BAD_DEVICE", "it is not a block device");
       const disk = node.device;
       if (disk.claim !== null) return null;
       const claim = { by: `process ${this.pid}` };
       disk.claim = claim;
-      return this.#held([device], () => {
+      return this.held([device], () => {
         if (disk.claim === claim) disk.claim = null;
       });
-    });
-  }
-
-  // -- paths, attributes, directories
-
-  inspectPath(path: string, namespace: string | null, options?: CallOptions): Promise<PathFacts> {
-    return this.call("inspectPath", [path, namespace], options?.signal, () => {
-      const place = namespaceAt(this.kernel, this.task, namespace).walk(path, this.task);
-      return factsOf(place);
-    });
-  }
-
-  readAttribute(path: string, options?: CallOptions): Promise<string> {
-    return this.call("readAttribute", [path], options?.signal, () => {
-      const { node } = this.#walk(path);
-      if (node.kind === "directory") refuse("EISDIR");
-      if (node.kind !== "file" || node.read === undefined) return refuse("EACCES", { syscall: "open" });
-      const text = node.read(this.task);
-      if (Buffer.byteLength(text) > MAX_READ)
-        refuseWithCode("O2CB_INTERNAL_FAILURE", `longer than the ${MAX_READ} bytes that are read`);
-      return text;
-    });
-  }
-
-  writeAttribute(path: string, value: string, options?: CallOptions): Promise<void> {
-    return this.call("writeAttribute", [path, value], options?.signal, () => {
-      const length = Buffer.byteLength(value);
-      if (length === 0 || length > MAX_WRITE)
-        refuseWithCode(
-          "O2CB_INTERNAL_FAILURE",
-          `a value of ${length} bytes; one write takes 1 to ${MAX_WRITE}`,
-        );
-      const { node } = this.#walk(path);
-      if (node.kind === "directory") refuse("EISDIR", { syscall: "open" });
-      if (node.kind !== "file" || node.write === undefined) return refuse("EACCES", { syscall: "open" });
-      node.write(value, this.task);
-    });
-  }
-
-  listDirectories(path: string, options?: CallOptions): Promise<string[]> {
-    return this.call("listDirectories", [path], options?.signal, () => {
-      const { node } = this.#walk(path);
-      if (node.kind !== "directory") refuse("ENOTDIR", { syscall: "open" });
-      return node.names(this.task).filter((name) => node.get(name, this.task)?.kind === "directory");
-    });
-  }
-
-  makeDirectory(path: string, options?: CallOptions): Promise<void> {
-    return this.call("makeDirectory", [path], options?.signal, () => {
-      const { directory, name, entry } = this.task.namespace.parentOf(path, this.task);
-      if (entry !== undefined) refuse("EEXIST");
-      if (directory.node.kind !== "directory" || directory.node.make === undefined) return refuse("EPERM");
-      directory.node.make(name, this.task);
-    });
-  }
-
-  removeDirectory(path: string, options?: CallOptions): Promise<void> {
-    return this.call("removeDirectory", [path], options?.signal, async () => {
-      const { directory, name, entry } = this.task.namespace.parentOf(path, this.task);
-      if (entry === undefined) refuse("ENOENT");
-      if (entry.kind !== "directory") refuse("ENOTDIR");
-      if (isMountRoot(this.#walk(path))) refuse("EBUSY");
-      if (directory.node.kind !== "directory" || directory.node.remove === undefined) return refuse("EPERM");
-      await directory.node.remove(name, this.task);
-    });
-  }
-
-  readLink(path: string, options?: CallOptions): Promise<string> {
-    return this.call("readLink", [path], options?.signal, () => {
-      const { node } = this.task.namespace.walk(path, this.task, false);
-      return node.kind === "link" ? node.target : refuse("EINVAL");
     });
   }
 
@@ -145,7 +69,7 @@ export class FakeNative extends FakeProcess implements Native {
     return this.call("startHeartbeat", [directory, device], options?.signal, async ({ interrupt }) => {
       const disk = this.#openDevice(device);
       if (disk.readOnly) refuse("EACCES", { syscall: "open", path: device });
-      this.#walk(`${directory}/dev`);
+      this.walk(`${directory}/dev`);
       const region = this.kernel.regionAt(directory, this.task) ?? refuse("EACCES", { syscall: "open" });
       await region.start(disk, interrupt);
     });
@@ -219,7 +143,7 @@ export class FakeNative extends FakeProcess implements Native {
     return this.call("runProgram", [path, args], options?.signal, async ({ late }) => {
       if (!path.startsWith("/"))
         refuseWithCode("O2CB_INTERNAL_FAILURE", "the program's path is not absolute");
-      const program = this.kernel.programs.get(this.#walk(path).path) ?? refuse("EACCES");
+      const program = this.kernel.programs.get(this.walk(path).path) ?? refuse("EACCES");
       const child = this.kernel.task({ name: path, ipc: this.task.ipc, namespace: this.task.namespace });
       try {
         const status = await program(args, child);
@@ -233,7 +157,7 @@ export class FakeNative extends FakeProcess implements Native {
 
   lockFile(path: string, timeoutMs: number, options?: CallOptions): Promise<Held> {
     return this.call("lockFile", [path, timeoutMs], options?.signal, async ({ interrupt, late }) => {
-      this.#createFile(path);
+      this.createFile(path);
       if (late !== null) refuse(late, { syscall: "flock" });
       const pause = this.kernel.clock.wait(timeoutMs);
       const givenUp = deferred<void>();
@@ -242,7 +166,7 @@ export class FakeNative extends FakeProcess implements Native {
       void pause.over.then(giveUp);
       try {
         const release = await this.kernel.fileLocks.lock(path, this.task, givenUp.promise);
-        if (release !== null) return this.#held([path], release);
+        if (release !== null) return this.held([path], release);
         if (interrupt.aborted) throw abortedCall("flock");
         return refuse("EAGAIN", {
           syscall: "flock",
@@ -261,32 +185,11 @@ export class FakeNative extends FakeProcess implements Native {
     );
   }
 
-  // -- what a test lets the process do beside `Native`
-
-  /** Opens a file or directory, which keeps its mount busy until closed or the end of the process. */
-  openFile(path: string): { close(): Promise<void> } {
-    const { mount: on } = this.#walk(path);
-    on.openFiles += 1;
-    let open = true;
-    const close = async (): Promise<void> => {
-      if (!open) return;
-      open = false;
-      forget();
-      await closeOn(on);
-    };
-    const forget = this.task.atExit("files", () => void close());
-    return { close };
-  }
-
-  #walk(path: string): Place {
-    return this.task.namespace.walk(path, this.task);
-  }
-
   /** A device or an image; another file is a device without a volume to nobody. */
   #openDevice(path: string): BlockDevice {
     let node: TreeNode;
     try {
-      ({ node } = this.#walk(path));
+      ({ node } = this.walk(path));
     } catch (error) {
       if (!(error instanceof Refusal) || error.errno === null) throw error;
       throw new Refusal(error.errno, { syscall: "open", path, code: openFailed(error.errno) ?? undefined });
@@ -298,54 +201,4 @@ export class FakeNative extends FakeProcess implements Native {
       new BlockDevice({ name: path, number: { major: 0, minor: 0 }, image: true })
     );
   }
-
-  #held(args: readonly unknown[], release: () => void): Held {
-    let held = true;
-    const forget = this.task.atExit("files", release);
-    return {
-      release: () => {
-        if (!held) return;
-        this.callNow("Held.release", args, () => {
-          held = false;
-          forget();
-          release();
-        });
-      },
-    };
-  }
-
-  #createFile(path: string): void {
-    const cut = path.lastIndexOf("/");
-    const above = this.task.namespace.parentOf(path.slice(0, cut), this.task);
-    if (above.entry === undefined) {
-      if (above.directory.node.kind !== "directory" || above.directory.node.make === undefined)
-        refuse("EPERM", { syscall: "mkdir" });
-      else above.directory.node.make(above.name, this.task);
-    }
-    const { directory, name, entry } = this.task.namespace.parentOf(path, this.task);
-    if (entry !== undefined) return entry.kind === "directory" ? refuse("EISDIR") : undefined;
-    if (!("put" in directory.node)) refuse("EACCES");
-    (directory.node as { put(path: string, node: TreeNode): void }).put(name, {
-      kind: "file",
-      read: () => "",
-    });
-  }
-}
-
-async function closeOn(mount: Mount): Promise<void> {
-  mount.openFiles -= 1;
-  if (mount.openFiles === 0 && !mount.attached) await mount.fileSystem.release?.();
-}
-
-function factsOf({ node, mount, path }: Place): PathFacts {
-  const image = node.kind === "file" ? node.image : undefined;
-  return {
-    realPath: path,
-    kind: node.kind === "file" && image !== undefined ? "file" : node.kind,
-    device: { ...mount.fileSystem.number },
-    represents: node.kind === "block" ? { ...node.device.number } : null,
-    mountId: BigInt(mount.id),
-    isMountRoot: isMountRoot({ node, mount, path } as Place),
-    filesystemMagic: mount.fileSystem.magic,
-  };
 }

@@ -3,6 +3,7 @@
 //
 // What a dead process gets: asynchronous calls never settle; synchronous ones throw ProcessKilled, which no code under test can
 // know; releases do nothing. So a test abandons the promise it had, and what the kernel undoes at exit is undone.
+import type { ErrorCode } from "../../../ts/error-codes.ts";
 import { never } from "./deferred.ts";
 import { abortedCall, callKinds, errnoNumber, errorFor, Refusal, type CallName } from "./errors.ts";
 import type { FakeKernel } from "./kernel.ts";
@@ -20,10 +21,12 @@ export interface CallRecord {
  * `errno`: it fails so, and nothing has happened. With `late` something has happened before it fails, which the kernel can do only in:
  * mount (the superblock was made and dies again: its call-out runs), lockRegion with create (the set is there, the lock is not), lockFile (the
  * file is there), runProgram (it ran, its status is lost).
+ * `code`: it fails so without a system call's errno, and nothing has happened.
  * `kill`: SIGKILL arrives before the call does anything, or right after.
  */
 export type Fault =
   | { errno: string; late?: boolean; kernelMessages?: readonly string[] }
+  | { code: ErrorCode; detail?: string }
   | { kill: "before" | "after" };
 
 const CAN_FAIL_LATE: readonly CallName[] = ["mount", "lockRegion", "lockFile", "runProgram"];
@@ -123,7 +126,7 @@ export class FakeProcess {
       if (!this.alive) return await never();
       if (signal?.aborted) throw abortedCall(callKinds[name].syscall);
       const late = fault !== null && "errno" in fault && fault.late === true ? fault.errno : null;
-      if (fault !== null && "errno" in fault && late === null) return injected(name, fault) as T;
+      if (fault !== null && !("kill" in fault) && late === null) return injected(name, fault) as T;
       const result = await effect({ interrupt: controller.signal, late });
       if (late !== null) throw new Error(`${name} ignored its late failure`);
       return await this.#unlessKilled(fault, result);
@@ -145,7 +148,7 @@ export class FakeProcess {
     }
     const { fault } = begun;
     try {
-      if (fault !== null && "errno" in fault) return injected(name, fault) as T;
+      if (fault !== null && !("kill" in fault)) return injected(name, fault) as T;
       return effect();
     } catch (error) {
       throw error instanceof Refusal ? errorFor(name, undefined, error) : error;
@@ -196,13 +199,15 @@ function matches(plan: Plan, { n, name, args }: CallRecord): boolean {
 }
 
 function check(name: CallName, fault: Fault): void {
-  if (!("errno" in fault)) return;
+  if ("kill" in fault) return;
   if (CANNOT_FAIL.includes(name)) throw new TypeError(`${name} cannot fail`);
-  if (fault.late && !CAN_FAIL_LATE.includes(name)) throw new TypeError(`the kernel cannot fail ${name} late`);
+  if ("errno" in fault && fault.late && !CAN_FAIL_LATE.includes(name))
+    throw new TypeError(`the kernel cannot fail ${name} late`);
 }
 
 /** What the native module makes of an errno that is an answer; else the errno is thrown. */
-function injected(name: CallName, fault: { errno: string; kernelMessages?: readonly string[] }): unknown {
+function injected(name: CallName, fault: Exclude<Fault, { kill: unknown }>): unknown {
+  if ("code" in fault) throw new Refusal(null, { code: fault.code, detail: fault.detail });
   if (name === "claimDevice" && fault.errno === "EBUSY") return null;
   if (name === "regionSemaphores" && ["ENOENT", "EINVAL", "EIDRM"].includes(fault.errno)) return null;
   throw new Refusal(fault.errno, { kernelMessages: fault.kernelMessages });

@@ -1,0 +1,154 @@
+// Paths, attributes and directories as one fake process sees them.
+import type { CallOptions, Held, PathFacts } from "../../../ts/native-types.ts";
+import { refuse, refuseWithCode } from "./errors.ts";
+import { namespaceAt } from "./mount-calls.ts";
+import { FakeProcess } from "./process.ts";
+import type { TreeNode } from "./tree.ts";
+import { isMountRoot, type Mount, type Place } from "./vfs.ts";
+
+const MAX_READ = 65_536;
+const MAX_WRITE = 4095;
+
+export class FakeFiles extends FakeProcess {
+  inspectPath(path: string, namespace: string | null, options?: CallOptions): Promise<PathFacts> {
+    return this.call("inspectPath", [path, namespace], options?.signal, () => {
+      const place = namespaceAt(this.kernel, this.task, namespace).walk(path, this.task);
+      return factsOf(place);
+    });
+  }
+
+  readAttribute(path: string, options?: CallOptions): Promise<string> {
+    return this.call("readAttribute", [path], options?.signal, () => {
+      const { node } = this.walk(path);
+      if (node.kind === "directory") refuse("EISDIR");
+      if (node.kind !== "file" || node.read === undefined) return refuse("EACCES", { syscall: "open" });
+      const text = node.read(this.task);
+      if (Buffer.byteLength(text) > MAX_READ)
+        refuseWithCode("O2CB_INTERNAL_FAILURE", `longer than the ${MAX_READ} bytes that are read`);
+      return text;
+    });
+  }
+
+  writeAttribute(path: string, value: string, options?: CallOptions): Promise<void> {
+    return this.call("writeAttribute", [path, value], options?.signal, () => {
+      const length = Buffer.byteLength(value);
+      if (length === 0 || length > MAX_WRITE)
+        refuseWithCode(
+          "O2CB_INTERNAL_FAILURE",
+          `a value of ${length} bytes; one write takes 1 to ${MAX_WRITE}`,
+        );
+      const { node } = this.walk(path);
+      if (node.kind === "directory") refuse("EISDIR", { syscall: "open" });
+      if (node.kind !== "file" || node.write === undefined) return refuse("EACCES", { syscall: "open" });
+      node.write(value, this.task);
+    });
+  }
+
+  listDirectories(path: string, options?: CallOptions): Promise<string[]> {
+    return this.call("listDirectories", [path], options?.signal, () => {
+      const { node } = this.walk(path);
+      if (node.kind !== "directory") refuse("ENOTDIR", { syscall: "open" });
+      return node.names(this.task).filter((name) => node.get(name, this.task)?.kind === "directory");
+    });
+  }
+
+  makeDirectory(path: string, options?: CallOptions): Promise<void> {
+    return this.call("makeDirectory", [path], options?.signal, () => {
+      const { directory, name, entry } = this.task.namespace.parentOf(path, this.task);
+      if (entry !== undefined) refuse("EEXIST");
+      if (directory.node.kind !== "directory" || directory.node.make === undefined) return refuse("EPERM");
+      directory.node.make(name, this.task);
+    });
+  }
+
+  removeDirectory(path: string, options?: CallOptions): Promise<void> {
+    return this.call("removeDirectory", [path], options?.signal, async () => {
+      const { directory, name, entry } = this.task.namespace.parentOf(path, this.task);
+      if (entry === undefined) refuse("ENOENT");
+      if (entry.kind !== "directory") refuse("ENOTDIR");
+      if (isMountRoot(this.walk(path))) refuse("EBUSY");
+      if (directory.node.kind !== "directory" || directory.node.remove === undefined) return refuse("EPERM");
+      await directory.node.remove(name, this.task);
+    });
+  }
+
+  readLink(path: string, options?: CallOptions): Promise<string> {
+    return this.call("readLink", [path], options?.signal, () => {
+      const { node } = this.task.namespace.walk(path, this.task, false);
+      return node.kind === "link" ? node.target : refuse("EINVAL");
+    });
+  }
+
+  // -- what a test lets the process do beside `Native`
+
+  /** Opens a file or directory, which keeps its mount busy until closed or the end of the process. */
+  openFile(path: string): { close(): Promise<void> } {
+    const { mount: on } = this.walk(path);
+    on.openFiles += 1;
+    let open = true;
+    const close = async (): Promise<void> => {
+      if (!open) return;
+      open = false;
+      forget();
+      await closeOn(on);
+    };
+    const forget = this.task.atExit("files", () => void close());
+    return { close };
+  }
+
+  // -- for the rest of the process
+
+  protected walk(path: string): Place {
+    return this.task.namespace.walk(path, this.task);
+  }
+
+  protected held(args: readonly unknown[], release: () => void): Held {
+    let held = true;
+    const forget = this.task.atExit("files", release);
+    return {
+      release: () => {
+        if (!held) return;
+        this.callNow("Held.release", args, () => {
+          held = false;
+          forget();
+          release();
+        });
+      },
+    };
+  }
+
+  protected createFile(path: string): void {
+    const cut = path.lastIndexOf("/");
+    const above = this.task.namespace.parentOf(path.slice(0, cut), this.task);
+    if (above.entry === undefined) {
+      if (above.directory.node.kind !== "directory" || above.directory.node.make === undefined)
+        refuse("EPERM", { syscall: "mkdir" });
+      else above.directory.node.make(above.name, this.task);
+    }
+    const { directory, name, entry } = this.task.namespace.parentOf(path, this.task);
+    if (entry !== undefined) return entry.kind === "directory" ? refuse("EISDIR") : undefined;
+    if (!("put" in directory.node)) refuse("EACCES");
+    (directory.node as { put(path: string, node: TreeNode): void }).put(name, {
+      kind: "file",
+      read: () => "",
+    });
+  }
+}
+
+async function closeOn(mount: Mount): Promise<void> {
+  mount.openFiles -= 1;
+  if (mount.openFiles === 0 && !mount.attached) await mount.fileSystem.release?.();
+}
+
+function factsOf(place: Place): PathFacts {
+  const { node, mount, path } = place;
+  return {
+    realPath: path,
+    kind: node.kind,
+    device: { ...mount.fileSystem.number },
+    represents: node.kind === "block" ? { ...node.device.number } : null,
+    mountId: BigInt(mount.id),
+    isMountRoot: isMountRoot(place),
+    filesystemMagic: mount.fileSystem.magic,
+  };
+}
