@@ -5,7 +5,8 @@ use ocfs2_group_error::TABLE;
 use std::path::Path;
 
 fn typescript() -> String {
-    let mut text = String::from("// Generated from crates/error/src/table.rs by `npm run generate`. Do not edit.\n\n");
+    let mut text =
+        String::from("// Generated from crates/error/src/table.rs by `npm run generate`. Do not edit.\n\n");
     text.push_str("/** Every stable error code: its default sentence and, where one exists for all cases, the remedy. */\n");
     text.push_str("export const errorCodes = {\n");
     for entry in TABLE {
@@ -19,7 +20,8 @@ fn typescript() -> String {
 }
 
 fn markdown() -> String {
-    let mut text = String::from("# Error codes\n\nGenerated from the table in `crates/error` by `npm run generate`. ");
+    let mut text =
+        String::from("# Error codes\n\nGenerated from the table in `crates/error` by `npm run generate`. ");
     text.push_str("A code is never renamed or reused; messages may change.\n\n| code | meaning | what to do |\n| --- | --- | --- |\n");
     for entry in TABLE {
         text.push_str(&format!("| `{}` | {} | {} |\n", entry.name, entry.sentence, entry.remedy));

@@ -85,12 +85,12 @@ impl Code {
     /// Numbers are Linux's, the same on every architecture this package names.
     pub fn from_errno(errno: i32) -> Code {
         match errno {
-            1 | 13 | 30 => Code::PermissionDenied,     // EPERM EACCES EROFS
-            2 | 20 | 21 => Code::ServiceUnavailable,   // ENOENT ENOTDIR EISDIR
-            5 => Code::Io,                             // EIO
-            12 => Code::NoMemory,                      // ENOMEM
-            4 => Code::Aborted,                        // EINTR reaches a caller only after a cancellation
-            110 => Code::Timeout,                      // ETIMEDOUT
+            1 | 13 | 30 => Code::PermissionDenied,   // EPERM EACCES EROFS
+            2 | 20 | 21 => Code::ServiceUnavailable, // ENOENT ENOTDIR EISDIR
+            5 => Code::Io,                           // EIO
+            12 => Code::NoMemory,                    // ENOMEM
+            4 => Code::Aborted,                      // EINTR reaches a caller only after a cancellation
+            110 => Code::Timeout,                    // ETIMEDOUT
             _ => Code::InternalFailure,
         }
     }
