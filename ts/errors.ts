@@ -70,9 +70,12 @@ export class O2cbError extends Error {
   }
 }
 
-const names = new Map<number, string>(
-  Object.entries(constants.errno).map(([name, number]) => [number, name]),
-);
+// Where two names share a number (EAGAIN and EWOULDBLOCK) the first of the table stands; two are missing from Node's table.
+const names = new Map<number, string>([
+  [15, "ENOTBLK"],
+  [53, "EBADR"],
+]);
+for (const [name, number] of Object.entries(constants.errno)) if (!names.has(number)) names.set(number, name);
 
 /** `EBUSY` for an error that carries errno -16 (or 16); undefined where the error carries none. */
 export function errnoName(error: unknown): string | undefined {

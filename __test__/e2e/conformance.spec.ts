@@ -1,6 +1,7 @@
 // The contract that the fake kernel is tested against, on a real kernel with the real module: it keeps the fake honest.
 import { cases } from "../conformance/cluster-stack.ts";
-import { format, root, scenario, sharedLab } from "./ours.ts";
+import { format, root } from "./ours.ts";
+import { scenario, sharedLab } from "./scenario.ts";
 
 const shared = sharedLab({ nodes: 1, disks: [{ mib: 256 }], limitSeconds: 900, install: false });
 

@@ -1,5 +1,6 @@
 // Global heartbeat: joining and leaving a volume start and stop nothing, count nothing, and refuse a cluster that does not beat.
-import { assertCleanVolume, CLUSTER, format, installHelpers, scenario, uuidOf } from "./ours.ts";
+import { assertCleanVolume, CLUSTER, format, installHelpers, uuidOf } from "./ours.ts";
+import { scenario } from "./scenario.ts";
 import { Lab } from "./vm/lab.ts";
 
 scenario("a volume of a cluster with global heartbeat", async (t) => {

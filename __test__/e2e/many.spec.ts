@@ -1,5 +1,6 @@
 // Four volumes at once: from one process through the library, and by four commands.
-import { assertCleanVolume, format, root, scenario, sharedLab } from "./ours.ts";
+import { assertCleanVolume, format, root } from "./ours.ts";
+import { scenario, sharedLab } from "./scenario.ts";
 
 const shared = sharedLab({
   nodes: 1,

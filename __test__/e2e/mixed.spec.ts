@@ -1,6 +1,7 @@
 // Our tools and the peer's C tools on one node, in both settings of hb_ctl_path: counts agree throughout, nothing is left.
 // The one case without an answer here, a plain umount(2) with /bin/true, belongs to the reaper of a later version.
-import { assertCleanVolume, format, PEER_MOUNT, peerReferences, scenario, sharedLab } from "./ours.ts";
+import { assertCleanVolume, format, PEER_MOUNT, peerReferences } from "./ours.ts";
+import { scenario, sharedLab } from "./scenario.ts";
 import type { Node } from "./vm/node.ts";
 
 const shared = sharedLab({ nodes: 1, disks: [{ mib: 256 }], limitSeconds: 900 });

@@ -1,5 +1,6 @@
 // One superblock, several mount points: the region stops exactly when the last is gone. The C tools leak a heartbeat here.
-import { assertCleanVolume, format, peerReferences, scenario, sharedLab } from "./ours.ts";
+import { assertCleanVolume, format, peerReferences } from "./ours.ts";
+import { scenario, sharedLab } from "./scenario.ts";
 
 const shared = sharedLab({ nodes: 1, disks: [{ mib: 256 }], limitSeconds: 900 });
 

@@ -1,7 +1,8 @@
 // The short suite on the kernels beside 6.1: the main job on two nodes, several mount points, the C tools beside ours, a
 // refused option, a killed join. What differs between them is in the kernels' own behaviour, not in ours.
 import type { ExecutionContext } from "ava";
-import { assertCleanVolume, bootPrepared, format, PEER_MOUNT, peerReferences, scenario } from "./ours.ts";
+import { assertCleanVolume, bootPrepared, format, PEER_MOUNT, peerReferences } from "./ours.ts";
+import { scenario } from "./scenario.ts";
 import type { Node } from "./vm/node.ts";
 
 async function mainJob(nodes: readonly Node[], device: string): Promise<void> {
@@ -45,6 +46,15 @@ async function refusedOption(t: ExecutionContext, node: Node, device: string): P
   await node.assertNothingLeft();
 }
 
+async function readOnlyDevice(t: ExecutionContext, node: Node, device: string): Promise<void> {
+  await node.run(["blockdev", "--setro", device]);
+  await node.run(["mount", "-t", "ocfs2", "-o", "ro", device, "/one"]);
+  t.deepEqual(await node.regions(), [], "no cluster service is used");
+  await node.run(["umount", "/one"]);
+  await node.run(["blockdev", "--setrw", device]);
+  await node.assertNothingLeft();
+}
+
 async function killedJoin(t: ExecutionContext, node: Node, device: string): Promise<void> {
   const mount = node.start(["/sbin/mount.ocfs2", device, "/one", "-o", "rw"]);
   await node.run(
@@ -76,6 +86,7 @@ for (const kernel of ["5.10", "6.12", "7.2"] as const) {
       await besideThePeer(a, "/dev/vda");
       await refusedOption(t, a, "/dev/vda");
       await killedJoin(t, a, "/dev/vda");
+      await readOnlyDevice(t, a, "/dev/vda");
       await assertCleanVolume(a, "/dev/vda");
       t.pass();
     } catch (error) {

@@ -2,25 +2,14 @@
 //
 // The helpers are installed inside each machine with `install-helpers --divert`, as a user would, beside the peer's own tools.
 import { fileURLToPath } from "node:url";
-import test, { type ExecutionContext } from "ava";
 import { Lab, type LabOptions } from "./vm/lab.ts";
-import type { KernelName } from "./vm/kernels.ts";
 import type { Node } from "./vm/node.ts";
-import { missingForMachines } from "./vm/requirements.ts";
 
 /** The repository, with a slash at its end. */
 export const root = fileURLToPath(new URL("../../", import.meta.url));
 export const CLUSTER = "lab";
 /** Where `--divert` keeps the C tool. */
 export const PEER_MOUNT = "/sbin/mount.ocfs2.distrib";
-
-const missing = missingForMachines();
-
-/** A scenario, or its skip by name where machines cannot run here. */
-export function scenario(title: string, body: (t: ExecutionContext) => Promise<void>): void {
-  if (missing !== null) test.skip(`${title} (${missing})`, () => {});
-  else test.serial(title, body);
-}
 
 export interface Prepared {
   lab: Lab;
@@ -29,7 +18,7 @@ export interface Prepared {
 
 /** Boots, loads, registers, installs; `hbCtlPath` is who leaves: nobody by default. */
 export async function bootPrepared(
-  t: ExecutionContext | { log: (text: string) => void; timeout?: (ms: number) => void },
+  t: { log: (text: string) => void },
   options: LabOptions & { hbCtlPath?: string; install?: boolean },
 ): Promise<Prepared> {
   const lab = await Lab.boot({ log: (line) => t.log(line), ...options });
@@ -90,29 +79,4 @@ export async function peerReferences(node: Node, uuid: string): Promise<number> 
 /** Fails unless fsck.ocfs2 -fn of the peer finds the volume clean. */
 export async function assertCleanVolume(node: Node, device: string): Promise<void> {
   await node.run(["fsck.ocfs2", "-fn", device]);
-}
-
-/** The tests of one file share one lab; its end is looked after whatever happens. */
-export function sharedLab(
-  options: LabOptions & { hbCtlPath?: string; install?: boolean; kernel?: KernelName },
-): { get: () => Prepared } {
-  let prepared: Prepared | undefined;
-  if (missing === null) {
-    test.before("the machines boot", async (t) => {
-      t.timeout(600_000);
-      prepared = await bootPrepared(t, options);
-    });
-    test.afterEach.always((t) => {
-      if (!t.passed) prepared?.lab.keep();
-    });
-    test.after.always("the machines end", async () => {
-      await prepared?.lab.close();
-    });
-  }
-  return {
-    get() {
-      if (prepared === undefined) throw new Error("the machines did not boot");
-      return prepared;
-    },
-  };
 }

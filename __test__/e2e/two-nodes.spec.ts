@@ -1,5 +1,6 @@
 // The main job: two nodes mount one volume through mount(8) and our helpers, see each other's files, and leave nothing behind.
-import { assertCleanVolume, format, scenario, sharedLab } from "./ours.ts";
+import { assertCleanVolume, format } from "./ours.ts";
+import { scenario, sharedLab } from "./scenario.ts";
 
 const shared = sharedLab({ nodes: 2, disks: [{ mib: 512 }], limitSeconds: 600 });
 

@@ -1,8 +1,8 @@
 // What the kernel's files and the disk may hold instead of what is expected: always a coded error with one sentence, and
 // nothing half made. Bytes of the disk itself are the business of crates/disk.
 import test from "ava";
-import fc from "fast-check";
-import { classicLocal, DIRECTORY, DISK, nothingLoaded, volume } from "../helpers/fake-native.ts";
+import { assert, property, string } from "fast-check";
+import { classicLocal, DIRECTORY, DISK, nothingLoaded, type VolumeSettings } from "../helpers/fake-native.ts";
 import { O2cbError, type ErrorCode } from "../../ts/errors.ts";
 import { beginGroupJoin } from "../../ts/membership.ts";
 import { mountVolume } from "../../ts/mount/mount-volume.ts";
@@ -54,11 +54,11 @@ test("modules that are on the disk are loaded on the way, unless the caller forb
 });
 
 test("a volume whose block is smaller than the sector, whose heartbeat file is too small, missing or at block 0", async (t) => {
-  const open = async (settings: Parameters<typeof volume>[0], sectorBytes = 512) => {
-    const machine = classicLocal({ sectorBytes, ...(settings === undefined ? {} : { volume: settings }) });
+  const open = async (settings: VolumeSettings, sectorBytes = 512) => {
+    const machine = classicLocal({ sectorBytes, volume: settings });
     return { ...machine, opened: await openVolume(machine.kernel.process(), DISK) };
   };
-  const refused = async (settings: Parameters<typeof volume>[0], code: ErrorCode, sectorBytes = 512) => {
+  const refused = async (settings: VolumeSettings, code: ErrorCode, sectorBytes = 512) => {
     const { kernel, opened } = await open(settings, sectorBytes);
     t.is(await codeOf(beginGroupJoin(kernel.process(), { volume: opened, service: "test" })), code);
     t.deepEqual(kernel.leftovers(), []);
@@ -81,8 +81,8 @@ test("a UUID in any case, with or without dashes, is one region; anything else i
   const region = "77D95EF51C0149D2823674FCC162CF8B";
   t.is(regionName(region.toLowerCase()), region);
   t.is(regionName("77d95ef5-1c01-49d2-8236-74fcc162cf8b"), region);
-  fc.assert(
-    fc.property(fc.string(), (text) => {
+  assert(
+    property(string(), (text) => {
       try {
         return /^[0-9A-F]{32}$/.test(regionName(text));
       } catch (error) {
@@ -112,4 +112,20 @@ test("a mount refuses a volume of another stack, one for heartbeat only, and a r
   t.is(await attempt({ volume: { cluster: "other" } }), "O2CB_INVALID_CLUSTER_NAME");
   t.is(await attempt({ volume: { global: true } }), "O2CB_INVALID_HEARTBEAT_MODE");
   t.is(await attempt({ unregistered: true }), "O2CB_SERVICE_UNAVAILABLE");
+});
+
+test("a mount of a read-only device is refused on the kernel whose unmount of it crashes, and nowhere else", async (t) => {
+  for (const [release, code] of [
+    ["6.1.0-50-amd64\n", "O2CB_BAD_DEVICE"],
+    ["6.12.117+deb13-amd64\n", "no error"],
+    ["6.10.1\n", "no error"],
+  ] as const) {
+    const { kernel } = classicLocal({ readOnly: true });
+    const native = kernel.process();
+    const read = native.readAttribute.bind(native);
+    native.readAttribute = (path, options) =>
+      path === "/proc/sys/kernel/osrelease" ? Promise.resolve(release) : read(path, options);
+    const request = { device: DISK, directory: DIRECTORY, options: "ro" };
+    t.is(await codeOf(mountVolume(native, request)), code, release);
+  }
 });
