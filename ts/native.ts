@@ -5,7 +5,6 @@
 // when the call starts; a cancellation object serves one call; numbers out of range would be wrapped silently by Node-API.
 // It holds no policy, and reads no environment: the file loaded is the package's own, or the platform package's.
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { getSystemErrorMap } from "node:util";
@@ -37,24 +36,34 @@ export function loadNative(base?: string | URL): Native {
 }
 
 /**
- * The module that was built in this package, else the one of the platform package beside it. process.dlopen takes 1 ms;
- * require takes 3, so the package is only looked up by name where an installer put it elsewhere.
+ * The module that was built in this package, else the one of the platform package in a node_modules above it. Looked up by
+ * hand: process.dlopen takes 1 ms where require takes 3, and require would look into $HOME as well, which is no place for what
+ * root runs.
  */
 function loadModule(base: string | URL): Module {
   const file = String(base).startsWith("file:") ? fileURLToPath(base) : String(base);
   const root = packageRoot(dirname(file));
   const target = { exports: {} };
   try {
-    const found = [join(root, "native", moduleFile), join(root, "..", platformPackage, moduleFile)].find(
-      existsSync,
-    );
-    process.dlopen(target, found ?? createRequire(file).resolve(platformPackage));
+    const own = join(root, "native", moduleFile);
+    process.dlopen(target, existsSync(own) ? own : (platformModule(root) ?? own));
     return target.exports as Module;
   } catch (cause) {
     const why = String((cause as Error).message).split("\n")[0];
     const message = `the native module for ${platform} cannot be loaded: ${why}`;
     throw new O2cbError("O2CB_NATIVE_MISSING", message, { operation: "load-native", path: root, cause });
   }
+}
+
+/** The platform package's file beside this package, or in the node_modules of a directory above. */
+function platformModule(directory: string): string | null {
+  const parent = dirname(directory);
+  const places = [
+    join(parent, platformPackage, moduleFile),
+    join(parent, "node_modules", platformPackage, moduleFile),
+  ];
+  const found = places.find((place) => existsSync(place));
+  return found ?? (parent === directory ? null : platformModule(parent));
 }
 
 /** The nearest directory upwards that holds a package.json. */
