@@ -55,15 +55,14 @@ function loadModule(base: string | URL): Module {
   }
 }
 
-/** The platform package's file beside this package, or in the node_modules of a directory above. */
-function platformModule(directory: string): string | null {
-  const parent = dirname(directory);
-  const places = [
-    join(parent, platformPackage, moduleFile),
-    join(parent, "node_modules", platformPackage, moduleFile),
-  ];
-  const found = places.find((place) => existsSync(place));
-  return found ?? (parent === directory ? null : platformModule(parent));
+/** The platform package's file beside this package, or in a node_modules from here upwards. */
+function platformModule(root: string): string | null {
+  const places = [join(dirname(root), platformPackage, moduleFile)];
+  for (let directory = root; ; directory = dirname(directory)) {
+    places.push(join(directory, "node_modules", platformPackage, moduleFile));
+    if (directory === dirname(directory)) break;
+  }
+  return places.find((place) => existsSync(place)) ?? null;
 }
 
 /** The nearest directory upwards that holds a package.json. */

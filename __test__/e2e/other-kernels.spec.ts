@@ -55,13 +55,39 @@ async function readOnlyDevice(t: ExecutionContext, node: Node, device: string): 
   await node.assertNothingLeft();
 }
 
-async function killedJoin(t: ExecutionContext, node: Node, device: string): Promise<void> {
+/** SIGTERM while the heartbeat starts: undone on every kernel, on 5.10 only once the start has ended. */
+async function givenUpJoin(t: ExecutionContext, node: Node, device: string): Promise<void> {
+  const mount = node.start(["/sbin/mount.ocfs2", device, "/one", "-o", "rw"]);
+  await node.run(
+    "until cat /sys/kernel/config/cluster/lab/heartbeat/*/pid 2>/dev/null | grep -q .; do :; done",
+  );
+  await mount.kill("SIGTERM");
+  const { status, stderr } = await mount.done;
+  t.is(status, 8, stderr);
+  await node.assertNothingLeft();
+}
+
+/**
+ * A mount killed while its heartbeat starts. On 5.10 what is left of the region must not be touched: the kernel would crash. The
+ * second mount says so and the host lives on; elsewhere it works.
+ */
+async function killedJoin(t: ExecutionContext, node: Node, device: string, kernel: string): Promise<void> {
   const mount = node.start(["/sbin/mount.ocfs2", device, "/one", "-o", "rw"]);
   await node.run(
     "until cat /sys/kernel/config/cluster/lab/heartbeat/*/pid 2>/dev/null | grep -q .; do :; done",
   );
   await mount.kill("SIGKILL");
   t.is((await mount.done).status, 137);
+  if (kernel === "5.10") {
+    // The thread notices within a round of the heartbeat; from then on its number in `pid` is stale.
+    await node.run(
+      "p=$(cat /sys/kernel/config/cluster/lab/heartbeat/*/pid); while [ -d /proc/$p ]; do :; done",
+    );
+    const second = await node.try(["/sbin/mount.ocfs2", device, "/one", "-o", "rw"]);
+    t.is(second.status, 32, second.stderr);
+    t.regex(second.stderr, /this kernel would crash.*restart this host/s);
+    return;
+  }
   await node.run(["mount", "-t", "ocfs2", device, "/one"]);
   await node.run(["umount", "/one"]);
   await node.assertNothingLeft();
@@ -85,9 +111,10 @@ for (const kernel of ["5.10", "6.12", "7.2"] as const) {
       await severalMountPoints(t, a, "/dev/vda", uuid);
       await besideThePeer(a, "/dev/vda");
       await refusedOption(t, a, "/dev/vda");
-      await killedJoin(t, a, "/dev/vda");
       await readOnlyDevice(t, a, "/dev/vda");
+      await givenUpJoin(t, a, "/dev/vda");
       await assertCleanVolume(a, "/dev/vda");
+      await killedJoin(t, a, "/dev/vda", kernel);
       t.pass();
     } catch (error) {
       lab.keep();

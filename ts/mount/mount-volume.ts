@@ -190,6 +190,7 @@ async function mountInGroup(plan: Plan): Promise<void> {
   });
   let done: Performed;
   try {
+    if (request.signal !== undefined) await letEventsIn();
     throwIfAborted(request.signal, "mount");
     done = await callKernel(plan);
   } catch (error) {
@@ -225,6 +226,15 @@ async function mountInGroup(plan: Plan): Promise<void> {
     throw failure;
   }
   await raiseHeartbeatPriority(plan, join);
+}
+
+/**
+ * Lets the event loop poll once. A process signal that came during the join waits there for its handler; without this it would
+ * be heard only after mount(2), which cannot be taken back as cheaply.
+ */
+async function letEventsIn(): Promise<void> {
+  for (const _turn of ["the rest of this turn", "a poll"])
+    await new Promise((resolve) => setImmediate(resolve));
 }
 
 async function callKernel(plan: Plan): Promise<Performed> {

@@ -114,7 +114,13 @@ async function createRegion(
     await native.writeAttribute(`${directory}/blocks`, String(geometry.blocks), { signal });
     emit(onStep, { step: "start-heartbeat", region: volume.uuid, device: volume.device, ...expected });
     const began = Date.now();
-    await native.startHeartbeat(directory, volume.device, { signal });
+    const interruptible = signal === undefined || (await mayInterruptStart(native));
+    await native.startHeartbeat(directory, volume.device, { signal: interruptible ? signal : undefined });
+    if (signal?.aborted)
+      throw new O2cbError("O2CB_ABORTED", "the start was given up", {
+        operation: "start-heartbeat",
+        cause: signal.reason,
+      });
     // The write succeeding is not enough where a signal or another writer meddled (kernel-abi 1.6, success criterion).
     if (((await readOptional(native, `${directory}/dev`, signal)) ?? "") === "") {
       throw new O2cbError("O2CB_HEARTBEAT_FAILED", `the kernel started no heartbeat on '${volume.device}'`, {
@@ -208,9 +214,10 @@ async function predictStart(
 
 /**
  * Removes a region's directory, which stops its heartbeat; absent is success.
- * Errors: O2CB_REGION_IN_USE while a DLM domain pins it.
+ * Errors: O2CB_REGION_IN_USE while a DLM domain pins it, O2CB_HEARTBEAT_FAILED where removing it would crash the kernel.
  */
 export async function removeRegion(native: Native, directory: string, region: string): Promise<void> {
+  await refuseDeadThread(native, directory, region);
   try {
     await native.removeDirectory(directory);
   } catch (error) {
@@ -231,6 +238,34 @@ export async function removeRegion(native: Native, directory: string, region: st
     }
     throw error;
   }
+}
+
+/**
+ * Kernel 5.10 keeps pointing at the thread of a start that was interrupted, after the thread has ended: rmdir then stops a task
+ * that is no more, which is an oops (seen in the lab, Debian 5.10.223: kthread_stop under o2hb_heartbeat_group_drop_item),
+ * and a second write of `dev` never returns (kernel-abi 1.6). Its mark: no `dev`, and a `pid` that is no heartbeat thread.
+ */
+async function refuseDeadThread(native: Native, directory: string, region: string): Promise<void> {
+  const pid = (await readHint(native, `${directory}/pid`)) ?? "";
+  if (!/^[1-9]\d*$/.test(pid) || (await readHint(native, `${directory}/dev`)) !== "") return;
+  if ((await readHint(native, `/proc/${pid}/comm`))?.startsWith("o2hb")) return;
+  throw new O2cbError(
+    "O2CB_HEARTBEAT_FAILED",
+    `the start of heartbeat region '${region}' was interrupted, and this kernel would crash if its remains were removed`,
+    {
+      operation: "stop-heartbeat",
+      region,
+      path: directory,
+      remedy: "restart this host before the volume is used on it again; everything else goes on working",
+    },
+  );
+}
+
+/** Whether the kernel survives a start that is interrupted: see refuseDeadThread; 6.1, 6.12 and 7.2 do (measured). */
+async function mayInterruptStart(native: Native): Promise<boolean> {
+  const release = (await readHint(native, "/proc/sys/kernel/osrelease")) ?? "";
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(release) ?? [];
+  return major === undefined || Number(major) > 6 || (Number(major) === 6 && Number(minor) >= 1);
 }
 
 export interface DropResult {
