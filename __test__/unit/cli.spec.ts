@@ -140,6 +140,20 @@ test("with -v one line names device, directory and options, and each step has it
   t.regex(stderr[0] ?? "", /waiting about 6\.0 s for the heartbeat on '\/dev\/sdb1'.*first region/);
 });
 
+test("the line of a remount and of a mount that is only tried says so", async (t) => {
+  for (const [more, line] of [
+    [{ remount: true }, "'/dev/sdb1' remounted on '/vol' (ro,heartbeat=local)"],
+    [{ fake: true }, "'/dev/sdb1' would be mounted on '/vol' (ro,heartbeat=local)"],
+  ] as const) {
+    const options = "remount" in more ? "remount,ro" : "ro";
+    const { stdout } = await mount(["/dev/sdb1", "/vol", "-v", "-o", options], () => ({
+      ...mounted,
+      ...more,
+    }));
+    t.deepEqual(stdout, [`mount.ocfs2: ${line}`]);
+  }
+});
+
 test("on a terminal only waits and warnings are told, elsewhere only warnings", async (t) => {
   const steps: Step[] = [
     { step: "read-volume", device: "/dev/sdb1" },

@@ -45,8 +45,8 @@ async function describe(
 ): Promise<string[]> {
   const { flagsAsWords, parseMountOptions } = await import("../mount/options.ts");
   const { flags, ignored } = parseMountOptions(options, { sloppy });
-  const all = [...flagsAsWords(flags), ...result.options].join(",");
-  const done = result.fake ? "would be mounted" : "mounted";
+  const all = [...flagsAsWords(flags).filter((word) => word !== "remount"), ...result.options].join(",");
+  const done = `${result.fake ? "would be " : ""}${result.remount ? "remounted" : "mounted"}`;
   const left = ignored.length === 0 ? [] : [`left out, since OCFS2 does not know it: ${ignored.join(", ")}`];
   return [...left, `'${result.device}' ${done} on '${result.directory}' (${all})`];
 }
