@@ -20,6 +20,9 @@ import type { UnmountVolumeRequest, UnmountVolumeResult } from "../../ts/mount/u
 import type { Native } from "../../ts/native-types.ts";
 import type { Step } from "../../ts/steps.ts";
 
+// The tests run side by side in one process, and each command watches its signals.
+process.setMaxListeners(0);
+
 const native = {} as Native;
 const load = async (): Promise<Native> => native;
 
