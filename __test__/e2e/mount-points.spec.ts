@@ -52,7 +52,7 @@ scenario("a busy unmount fails with the remedy and changes nothing; -r makes it 
   t.timeout(300_000);
   const [node] = shared.get().nodes;
   if (node === undefined) return t.fail("a node is needed");
-  await node.run(["mount", "-t", "ocfs2", "/dev/vda", "/one"]);
+  await node.run(["mount", "-t", "ocfs2", "-o", "nosuid,nodev", "/dev/vda", "/one"]);
   const user = node.start("exec 9</one; echo opened; sleep 600");
   await user.waitForOutput(/opened/);
   const busy = await node.try(["umount", "/one"]);
@@ -61,7 +61,7 @@ scenario("a busy unmount fails with the remedy and changes nothing; -r makes it 
   t.is((await node.ocfs2Mounts()).length, 1);
   t.is((await node.regions()).length, 1);
   await node.run(["umount", "-r", "/one"]);
-  t.regex((await node.run("grep ' /one ' /proc/self/mounts")).stdout, / ocfs2 ro,/);
+  t.regex((await node.run("grep ' /one ' /proc/self/mounts")).stdout, / ocfs2 ro,nosuid,nodev,/, "and keeps the mount's own flags");
   await user.kill("SIGKILL");
   await user.done;
   await node.run(["umount", "/one"]);

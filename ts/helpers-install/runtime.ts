@@ -7,6 +7,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from "node:fs";
 import path from "node:path";
+import { codeCacheOf } from "./code-cache.ts";
 import { InstallError } from "./errors.ts";
 import { runtimeDirectory } from "./manifest.ts";
 import type { Content, Tree } from "./tree.ts";
@@ -93,10 +94,20 @@ export function wantedFiles(tree: Tree, runtime: Runtime, node: string): Wanted[
     const target = path.relative(path.dirname(located), launcher.path);
     return { name: `/sbin/${name}`, path: located, content: { kind: "link", target }, isHelper: true };
   });
+  // In an image the node named need not run here, so there the commands do without.
+  const caches = tree.isSystem
+    ? helperNames.flatMap((name): Wanted[] => {
+        const bundle = runtime.bundles.find((one) => path.basename(one) === `${name}.cjs`);
+        const locate = (cache: string): string => tree.locate(`${runtimeDirectory}/${cache}`);
+        const cache = bundle === undefined ? null : codeCacheOf(bundle, node, locate);
+        return cache === null ? [] : [file(cache.name, cache.data, 0o644)];
+      })
+    : [];
   return [
     file(`native/${path.basename(runtime.addon)}`, readFileSync(runtime.addon), 0o644),
     file("package.json", Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`), 0o644),
     ...runtime.bundles.map((bundle) => file(path.basename(bundle), readFileSync(bundle), 0o644)),
+    ...caches,
     { name: nodeLink, path: tree.locate(nodeLink), content: { kind: "link", target: node }, isHelper: false },
     launcher,
     ...helpers,

@@ -18,7 +18,6 @@ import { emit, type OnStep } from "../steps.ts";
 import { isRegionName } from "../volume.ts";
 import { remountOptions, parseMountOptions } from "./options.ts";
 import { mountAt, remount } from "./remount.ts";
-import { MS_RDONLY } from "./perform.ts";
 
 export interface UnmountVolumeRequest {
   /** a mount point, or the device of a mounted volume */
@@ -76,11 +75,13 @@ export async function unmountVolume(
   } catch (error) {
     if (isErrno(error, "EBUSY") && request.readOnlyFallback) {
       emit(onStep, { step: "remount-read-only", directory: entry.target });
+      // The mount's own flags stay: a remount with MS_RDONLY alone would drop nosuid, nodev and noexec.
+      const parsed = parseMountOptions(`${entry.options},ro`, { sloppy: false });
       await remount(
         native,
         entry,
-        MS_RDONLY,
-        remountOptions(entry.superOptions, parseMountOptions("ro", { sloppy: false })),
+        parsed.flags,
+        remountOptions(entry.superOptions, parsed),
         namespace,
         signal,
       );
