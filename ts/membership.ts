@@ -18,27 +18,30 @@ export interface JoinOptions extends JoinRequest {
   loadModules?: boolean | undefined;
 }
 
-/** A join between begin and complete. */
-export class GroupJoin {
+/** What a join and a membership have in common: whose they are, and the ticket of their stack. */
+abstract class GroupHandle {
   readonly region: string;
   readonly service: string;
   readonly cluster: string | null;
   /** the region's directory in configfs; null where the stack has none */
   readonly directory: string | null;
-  readonly #stack: ClusterStack;
-  readonly #ticket: Ticket;
-  readonly #onStep: OnStep | undefined;
+  protected readonly stack: ClusterStack;
+  protected readonly ticket: Ticket;
+  protected readonly onStep: OnStep | undefined;
 
   constructor(stack: ClusterStack, ticket: Ticket, onStep: OnStep | undefined) {
-    this.#stack = stack;
-    this.#ticket = ticket;
-    this.#onStep = onStep;
+    this.stack = stack;
+    this.ticket = ticket;
+    this.onStep = onStep;
     this.region = ticket.region;
     this.service = ticket.service;
     this.cluster = ticket.cluster;
     this.directory = ticket.directory;
   }
+}
 
+/** A join between begin and complete. */
+export class GroupJoin extends GroupHandle {
   /**
    * `0` confirms and gives the membership. An errno or an Error undoes begin and gives null.
    * When it throws, the join is as it was and complete may be called again.
@@ -49,52 +52,36 @@ export class GroupJoin {
   async complete(result: number | Error): Promise<GroupMembership | null> {
     const number = typeof result === "number" ? result : errnoOf(result);
     if (!Number.isInteger(number)) throw new TypeError("complete: 0, an errno or an Error is expected");
-    if (number === 0) emit(this.#onStep, { step: "complete", region: this.region, result: 0 });
+    if (number === 0) emit(this.onStep, { step: "complete", region: this.region, result: 0 });
     else
-      emit(this.#onStep, {
+      emit(this.onStep, {
         step: "undo",
         region: this.region,
         reason:
           typeof result === "number" ? (errnoName({ errno: result }) ?? String(result)) : result.message,
       });
-    await this.#stack.complete(this.#ticket, number, this.#onStep);
-    return number === 0 ? new GroupMembership(this.#stack, this.#ticket, this.#onStep) : null;
+    await this.stack.complete(this.ticket, number, this.onStep);
+    return number === 0 ? new GroupMembership(this.stack, this.ticket, this.onStep) : null;
   }
 
   /** `await using`: a join that was not completed is undone. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#ticket.state === "joining") await this.complete(constants.errno.ECANCELED);
+    if (this.ticket.state === "joining") await this.complete(constants.errno.ECANCELED);
   }
 }
 
 /** A completed join. */
-export class GroupMembership {
-  readonly region: string;
-  readonly service: string;
-  readonly cluster: string | null;
-  readonly #stack: ClusterStack;
-  readonly #ticket: Ticket;
-  readonly #onStep: OnStep | undefined;
-
-  constructor(stack: ClusterStack, ticket: Ticket, onStep: OnStep | undefined) {
-    this.#stack = stack;
-    this.#ticket = ticket;
-    this.#onStep = onStep;
-    this.region = ticket.region;
-    this.service = ticket.service;
-    this.cluster = ticket.cluster;
-  }
-
+export class GroupMembership extends GroupHandle {
   /**
    * Ends the membership; the last one of a region stops its heartbeat. When it throws, the membership stays.
    * Errors: O2CB_REGION_IN_USE while the volume is mounted or a DLM domain pins the region, O2CB_NOT_JOINED a second time.
    */
   async leave(): Promise<void> {
-    await this.#stack.leave(this.#ticket, this.#onStep);
+    await this.stack.leave(this.ticket, this.onStep);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#ticket.state === "joined") await this.leave();
+    if (this.ticket.state === "joined") await this.leave();
   }
 }
 

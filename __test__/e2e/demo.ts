@@ -1,6 +1,6 @@
 // `npm run demo`: the main job, told as it happens. Two machines on a stock kernel join the group of one volume, mount it with
 // our mount.ocfs2, read each other's files, unmount with our umount.ocfs2 and leave nothing behind.
-import { assertCleanVolume, format, installHelpers } from "./ours.ts";
+import { assertCleanVolume, format, prepareNode } from "./ours.ts";
 import { Account } from "./vm/account.ts";
 import { Lab } from "./vm/lab.ts";
 import type { Node } from "./vm/node.ts";
@@ -22,12 +22,7 @@ try {
     "the cluster 'lab' is registered on both nodes, and our helpers are put beside the distribution's C tools",
   );
   await both(async (node) => {
-    await node.loadOcfs2();
-    await node.mountControl();
-    await node.writeClusterConf("lab");
-    await node.registerCluster("lab");
-    await node.setHbCtlPath("/bin/true");
-    await installHelpers(node);
+    await prepareNode(node);
     account.say(node, "ready: /sbin/mount.ocfs2 and /sbin/umount.ocfs2 are ours");
   });
 

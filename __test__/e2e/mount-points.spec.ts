@@ -61,7 +61,11 @@ scenario("a busy unmount fails with the remedy and changes nothing; -r makes it 
   t.is((await node.ocfs2Mounts()).length, 1);
   t.is((await node.regions()).length, 1);
   await node.run(["umount", "-r", "/one"]);
-  t.regex((await node.run("grep ' /one ' /proc/self/mounts")).stdout, / ocfs2 ro,nosuid,nodev,/, "and keeps the mount's own flags");
+  t.regex(
+    (await node.run("grep ' /one ' /proc/self/mounts")).stdout,
+    / ocfs2 ro,nosuid,nodev,/,
+    "and keeps the mount's own flags",
+  );
   await user.kill("SIGKILL");
   await user.done;
   await node.run(["umount", "/one"]);

@@ -32,7 +32,11 @@ export async function bootPrepared(
   return { lab, nodes: lab.nodes };
 }
 
-async function prepareNode(node: Node, options: { hbCtlPath?: string; install?: boolean }): Promise<void> {
+/** A node with its modules, a registered cluster and our helpers. */
+export async function prepareNode(
+  node: Node,
+  options: { hbCtlPath?: string; install?: boolean } = {},
+): Promise<void> {
   await node.loadOcfs2();
   await node.mountControl();
   await node.writeClusterConf(CLUSTER);
