@@ -2,7 +2,7 @@
 // group that the node already holds against the kernel's own mount(2). Software emulation: read the ratios, not the seconds.
 //
 // Run by `npm run bench`; OCFS2_GROUP_BENCH_ROUNDS sets the rounds (default 5).
-import { format, installHelpers, PEER_MOUNT, root } from "../__test__/e2e/ours.ts";
+import { format, prepareNode, PEER_MOUNT, root } from "../__test__/e2e/ours.ts";
 import { Lab } from "../__test__/e2e/vm/lab.ts";
 import type { Node } from "../__test__/e2e/vm/node.ts";
 
@@ -122,12 +122,7 @@ try {
   console.log(
     `kernel ${lab.kernel}, one emulated processor, ${rounds} rounds, medians of the machine's clock`,
   );
-  await node.loadOcfs2();
-  await node.mountControl();
-  await node.writeClusterConf("lab");
-  await node.registerCluster("lab");
-  await node.setHbCtlPath("/bin/true");
-  await installHelpers(node);
+  await prepareNode(node);
   for (const letter of letters) await format(node, `/dev/vd${letter}`);
   await node.run(`mkdir -p ${letters.map((letter) => `/m${letter}`).join(" ")}`);
   await coldMounts(node);

@@ -8,6 +8,7 @@ import { constants } from "node:os";
 import { readHint } from "../attributes.ts";
 import { O2cbError } from "../errors.ts";
 import { aborted, beginGroupJoin, throwIfAborted, type GroupJoin } from "../membership.ts";
+import { kernelRelease } from "../kernel-release.ts";
 import type { Native } from "../native-types.ts";
 import { FILESYSTEM_TYPE, sameDevice } from "../region/superblock.ts";
 import { MOUNT_SERVICE } from "../stack/cluster-stack.ts";
@@ -159,11 +160,11 @@ function checkVolume(volume: Volume, readOnly: boolean): boolean {
  * oops: measured in the lab on Debian's 6.1.176, with the bare mount(2) as well; 5.10.223, 6.12.117 and 7.2.12 end it cleanly.
  */
 async function refuseDeadlyReadOnly(native: Native, volume: Volume): Promise<void> {
-  const release = (await readHint(native, "/proc/sys/kernel/osrelease")) ?? "";
-  if (!release.startsWith("6.1.")) return;
+  const release = await kernelRelease(native);
+  if (release?.major !== 6 || release.minor !== 1) return;
   throw new O2cbError(
     "O2CB_BAD_DEVICE",
-    `the device '${volume.device}' is read-only, and this kernel (${release}) crashes when a mount of such a device ends`,
+    `the device '${volume.device}' is read-only, and this kernel (${release.text}) crashes when a mount of such a device ends`,
     {
       operation: "check-volume",
       path: volume.device,

@@ -6,13 +6,13 @@
 // non-empty once a thread exists; rmdir gives EBUSY while a DLM domain of the same name lives) and 1.8 (how long a start takes).
 import { readHint, readOptional, exists } from "../attributes.ts";
 import { errnoName, isCode, isErrno, O2cbError } from "../errors.ts";
+import { kernelRelease } from "../kernel-release.ts";
 import type { Native, RegionGeometry, RegionLock } from "../native-types.ts";
-import type { LocalNode, RunningCluster } from "../stack/cluster.ts";
+import { isLive, type LocalNode, type RunningCluster } from "../stack/cluster.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { heartbeatGeometry, type Volume } from "../volume.ts";
 import { kernelName } from "./superblock.ts";
 
-const DEBUG_O2HB = "/sys/kernel/debug/o2hb";
 const ITERATION_MS = 2000;
 /** Iterations without change that the kernel wants before `dev` returns, in local mode. */
 const STEADY_ITERATIONS = 3;
@@ -204,8 +204,7 @@ async function predictStart(
     // Only the forecast suffers; the start itself meets the same disk and says what is wrong with it.
     if (isCode(error, "O2CB_ABORTED")) throw error;
   }
-  const live = await readHint(native, `${DEBUG_O2HB}/livenodes`);
-  if (live === null || !live.split(/\s+/).includes(String(node.number))) {
+  if ((await isLive(native, node)) !== true) {
     iterations += 1;
     reasons.push("one more as this node is not live yet");
   }
@@ -263,9 +262,8 @@ async function refuseDeadThread(native: Native, directory: string, region: strin
 
 /** Whether the kernel survives a start that is interrupted: see refuseDeadThread; 6.1, 6.12 and 7.2 do (measured). */
 async function mayInterruptStart(native: Native): Promise<boolean> {
-  const release = (await readHint(native, "/proc/sys/kernel/osrelease")) ?? "";
-  const [, major, minor] = /^(\d+)\.(\d+)/.exec(release) ?? [];
-  return major === undefined || Number(major) > 6 || (Number(major) === 6 && Number(minor) >= 1);
+  const release = await kernelRelease(native);
+  return release === null || release.major > 6 || (release.major === 6 && release.minor >= 1);
 }
 
 export interface DropResult {

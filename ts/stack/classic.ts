@@ -6,7 +6,7 @@
 // Crash safety: until complete(0) every reference carries SEM_UNDO, so a process that dies takes it along; what remains is a
 // region without references, which the next begin adopts or replaces and the next leave removes. A mount whose process dies
 // between mount(2) and complete(0) is found by the next begin as a superblock without reference, and repaired.
-import { exists, readHint } from "../attributes.ts";
+import { exists } from "../attributes.ts";
 import { isCode, O2cbError } from "../errors.ts";
 import type { DeviceNumber, Held, Native, RegionLock } from "../native-types.ts";
 import { withRegionLock } from "../region/lock.ts";
@@ -23,7 +23,7 @@ import { claimDeadDevice, devicePath, hasLiveSuperblock } from "../region/superb
 import { lockVolume } from "../region/volume-lock.ts";
 import { emit, type HeartbeatMode, type OnStep } from "../steps.ts";
 import { CLASSIC_STACK } from "../volume.ts";
-import { localNode, runningCluster, type LocalNode, type RunningCluster } from "./cluster.ts";
+import { isLive, localNode, runningCluster, type LocalNode, type RunningCluster } from "./cluster.ts";
 import { ClusterStack, MOUNT_SERVICE, type JoinRequest, type Ticket } from "./cluster-stack.ts";
 
 export interface ClassicTicket extends Ticket {
@@ -244,8 +244,7 @@ async function checkGlobalHeartbeat(native: Native, cluster: RunningCluster, nod
       fields,
     );
   }
-  const live = await readHint(native, "/sys/kernel/debug/o2hb/livenodes");
-  if (live !== null && !live.split(/\s+/).includes(String(node.number))) {
+  if ((await isLive(native, node)) === false) {
     throw new O2cbError(
       "O2CB_SERVICE_UNAVAILABLE",
       `node ${node.number} ('${node.name}') of cluster '${cluster.name}' does not heartbeat`,
