@@ -42,6 +42,8 @@ export const errorCodes = {
   O2CB_TIMEOUT: { sentence: "the time allowed has passed", remedy: "" },
   O2CB_ABORTED: { sentence: "the caller gave up", remedy: "" },
   O2CB_NATIVE_MISSING: { sentence: "the native module for this platform is not installed", remedy: "install the package again for this platform, or build it with npm run build" },
+  O2CB_NAMESPACE: { sentence: "this process is not in the host's own namespaces", remedy: "run it on the host itself, not in a container" },
+  O2CB_ALREADY_RUNNING: { sentence: "another one runs on this host", remedy: "" },
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -68,6 +68,8 @@ codes! {
     Timeout "O2CB_TIMEOUT" "the time allowed has passed" ""
     Aborted "O2CB_ABORTED" "the caller gave up" ""
     NativeMissing "O2CB_NATIVE_MISSING" "the native module for this platform is not installed" "install the package again for this platform, or build it with npm run build"
+    Namespace "O2CB_NAMESPACE" "this process is not in the host's own namespaces" "run it on the host itself, not in a container"
+    AlreadyRunning "O2CB_ALREADY_RUNNING" "another one runs on this host" ""
 }
 
 impl Code {
