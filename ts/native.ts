@@ -11,7 +11,7 @@ import { getSystemErrorMap } from "node:util";
 import type * as binding from "../native/index.d.ts";
 import { errorCodes, type ErrorCode } from "./error-codes.ts";
 import { O2cbError } from "./errors.ts";
-import type { CallOptions, Held, Native, RegionLock } from "./native-types.ts";
+import type { CallOptions, EventWatch, Held, Native, RegionLock, WatchEvent } from "./native-types.ts";
 
 export type * from "./native-types.ts";
 
@@ -172,6 +172,11 @@ function connect(signal: AbortSignal, cancellation: binding.Cancellation): () =>
   };
 }
 
+function event({ kind, id, name }: binding.WatchEvent): WatchEvent {
+  if (kind === "changed") return { kind, id, name };
+  return kind === "mounts" || kind === "lost" ? { kind } : { kind, id };
+}
+
 function wrap(module: Module): Native {
   /** Starts a call on its thread and connects the signal; a call given up before is not started. */
   async function run<T>(
@@ -214,6 +219,27 @@ function wrap(module: Module): Native {
     release: () => now(() => one.release()),
   });
 
+  const watch = (one: binding.EventWatch): EventWatch => {
+    // Its events wait until then: they come after the call has answered, whatever the threads do.
+    const told = (id: number): number => {
+      now(() => one.told(id));
+      return id;
+    };
+    return {
+      addMount: async (path, { major, minor }, options = {}) => {
+        const id = await run("watch-mount", options, (c) =>
+          one.addMount(c, path, whole("major", major), whole("minor", minor)),
+        );
+        return id == null ? null : told(id);
+      },
+      addDirectory: async (path, options = {}) =>
+        told(await run("watch-directory", options, (c) => one.addDirectory(c, path))),
+      remove: (id) => now(() => one.remove(whole("id", id))),
+      next: async (options = {}) => (await run("next-events", options, (c) => one.next(c))).map(event),
+      release: () => now(() => one.release()),
+    };
+  };
+
   return {
     readVolume: (device, options = {}) => run("read-volume", options, (c) => module.readVolume(c, device)),
     readHeartbeatSlots: (device, { startBlock, blockBytes, blocks }, options = {}) =>
@@ -244,6 +270,10 @@ function wrap(module: Module): Native {
     removeDirectory: (path, options = {}) =>
       run("remove-directory", options, (c) => module.removeDirectory(c, path)),
     readLink: (path, options = {}) => run("read-link", options, (c) => module.readLink(c, path)),
+    listFiles: (path, options = {}) => run("list-files", options, (c) => module.listFiles(c, path)),
+    replaceFile: (path, content, mode, options = {}) =>
+      run("replace-file", options, (c) => module.replaceFile(c, path, content, whole("mode", mode, 0o7777))),
+    removeFile: (path, options = {}) => run("remove-file", options, (c) => module.removeFile(c, path)),
 
     startHeartbeat: (directory, device, options = {}) =>
       run("start-heartbeat", options, (c) => module.startHeartbeat(c, directory, device)),
@@ -263,6 +293,9 @@ function wrap(module: Module): Native {
     unmount: (request, options = {}) =>
       run("unmount", options, (c) => module.unmount(c, { ...request, flags: whole("flags", request.flags) })),
     mounts: (namespace, options = {}) => run("read-mounts", options, (c) => module.mounts(c, namespace)),
+    mountNamespaces: (options = {}) => run("list-namespaces", options, (c) => module.mountNamespaces(c)),
+    watchEvents: async (options = {}) =>
+      watch(await run("watch-events", options, (c) => module.watchEvents(c))),
 
     setIoPriority: (pid, ioClass, level) =>
       run("set-io-priority", {}, () =>

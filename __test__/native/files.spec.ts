@@ -1,7 +1,11 @@
 // Attributes, directories, paths and the mount table, compared with what Node and the kernel's own files say.
 import {
+  chmodSync,
+  linkSync,
+  lstatSync,
   mkdirSync,
   readFileSync,
+  readdirSync,
   realpathSync,
   statSync,
   statfsSync,
@@ -112,4 +116,74 @@ test("the mount table has the kernel's lines, and a mount's root is on its own m
 test("a relative path is this process's", async (t) => {
   t.is((await native.inspectPath(".", null)).realPath, process.cwd());
   t.is(basename((await native.inspectPath("./package.json", null)).realPath), "package.json");
+});
+
+test("files are listed without the directories, and removed", async (t) => {
+  const root = scratch(t);
+  mkdirSync(join(root, "directory"));
+  writeFileSync(join(root, "file"), "");
+  symlinkSync("directory", join(root, "link"));
+  t.deepEqual((await native.listFiles(root)).toSorted(), ["file", "link"]);
+  await native.removeFile(join(root, "link"));
+  t.deepEqual(await native.listFiles(root), ["file"]);
+  const again = (await t.throwsAsync(native.removeFile(join(root, "link")))) as O2cbError;
+  t.like(again, { errno: -2, syscall: "unlink", operation: "remove-file", path: join(root, "link") });
+  const directory = (await t.throwsAsync(native.removeFile(join(root, "directory")))) as O2cbError;
+  t.is(directory.errno, -21);
+});
+
+test("a file is replaced whole, with its mode, and by another inode", async (t) => {
+  const root = scratch(t);
+  const path = join(root, "a", "b", "file");
+  await native.replaceFile(path, "one\n", 0o666);
+  t.deepEqual([readFileSync(path, "utf8"), statSync(path).mode & 0o7777], ["one\n", 0o666]);
+  t.is(statSync(join(root, "a")).mode & 0o7777, 0o755);
+  // Whoever has the old file open keeps the old content: a second name shows it.
+  linkSync(path, join(root, "old"));
+  chmodSync(path, 0o444);
+  await native.replaceFile(path, "zwei \u00e9\n", 0o600);
+  t.deepEqual([readFileSync(path, "utf8"), statSync(path).mode & 0o7777], ["zwei \u00e9\n", 0o600]);
+  t.is(readFileSync(join(root, "old"), "utf8"), "one\n");
+  symlinkSync("a/b/file", join(root, "link"));
+  await native.replaceFile(join(root, "link"), "three\n", 0o600);
+  t.true(lstatSync(join(root, "link")).isSymbolicLink());
+  t.is(readFileSync(path, "utf8"), "three\n");
+  t.deepEqual(readdirSync(join(root, "a", "b")), ["file"]);
+});
+
+test("a replacement that fails leaves the old content and no other file", async (t) => {
+  const root = scratch(t);
+  const path = join(root, "file");
+  await native.replaceFile(path, "old", 0o600);
+  await t.throwsAsync(native.replaceFile(path, "x".repeat(1024 * 1024 + 1), 0o600), {
+    code: "O2CB_INTERNAL_FAILURE",
+    message: /1048576/,
+  });
+  const caller = new AbortController();
+  const given = native.replaceFile(path, "new", 0o600, { signal: caller.signal });
+  caller.abort();
+  const outcome = await given.then(
+    () => "new",
+    () => "old",
+  );
+  t.is(readFileSync(path, "utf8"), outcome);
+  const below = (await t.throwsAsync(native.replaceFile(join(path, "x"), "new", 0o600))) as O2cbError;
+  t.is(below.errno, -20);
+  for (const wrong of [root, "/dev/null"]) {
+    await t.throwsAsync(native.replaceFile(wrong, "new", 0o600), { message: /no regular file/ });
+  }
+  t.deepEqual(readdirSync(root), ["file"]);
+});
+
+test("twenty replacements at once leave one whole content", async (t) => {
+  const root = scratch(t);
+  const path = join(root, "file");
+  const contents = Array.from({ length: 20 }, (_, n) => String.fromCodePoint(97 + n).repeat(100_000 + n));
+  const seen = new Set<string>();
+  const calls = contents.map((content) =>
+    native.replaceFile(path, content, 0o600).then(() => seen.add(readFileSync(path, "utf8"))),
+  );
+  await Promise.all(calls);
+  t.true([...seen].every((content) => contents.includes(content)));
+  t.deepEqual(readdirSync(root), ["file"]);
 });

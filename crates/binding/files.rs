@@ -1,11 +1,11 @@
-//! Attributes, directories, links, paths.
+//! Attributes, directories, links, files, paths.
 
 use std::path::Path;
 
 use napi::Env;
 use napi::bindgen_prelude::PromiseRaw;
 use napi_derive::napi;
-use ocfs2_group_sys::{attribute, directory, inspect};
+use ocfs2_group_sys::{attribute, directory, durable_file, inspect};
 
 use crate::blocking::{Cancellation, start};
 use crate::values::DeviceNumber;
@@ -74,6 +74,40 @@ pub fn read_link<'env>(
     path: String,
 ) -> napi::Result<PromiseRaw<'env, String>> {
     start(env, "read-link", cancellation, move |cancel| directory::read_link(Path::new(&path), cancel))
+}
+
+/// Names of all entries but the sub-directories.
+#[napi(catch_unwind)]
+pub fn list_files<'env>(
+    env: &'env Env,
+    cancellation: Option<&Cancellation>,
+    path: String,
+) -> napi::Result<PromiseRaw<'env, Vec<String>>> {
+    start(env, "list-files", cancellation, move |cancel| directory::list_files(Path::new(&path), cancel))
+}
+
+/// The whole content, or no change.
+#[napi(catch_unwind)]
+pub fn replace_file<'env>(
+    env: &'env Env,
+    cancellation: Option<&Cancellation>,
+    path: String,
+    content: String,
+    mode: u32,
+) -> napi::Result<PromiseRaw<'env, ()>> {
+    start(env, "replace-file", cancellation, move |cancel| {
+        durable_file::replace(Path::new(&path), content.as_bytes(), mode, cancel)
+    })
+}
+
+/// unlink(2).
+#[napi(catch_unwind)]
+pub fn remove_file<'env>(
+    env: &'env Env,
+    cancellation: Option<&Cancellation>,
+    path: String,
+) -> napi::Result<PromiseRaw<'env, ()>> {
+    start(env, "remove-file", cancellation, move |cancel| durable_file::remove(Path::new(&path), cancel))
 }
 
 /// `PathFacts` of ts/native-types.ts.

@@ -19,3 +19,4 @@ mod others;
 mod regions;
 mod values;
 mod volumes;
+mod watches;

@@ -29,19 +29,29 @@ pub fn read_link(path: &Path, cancel: &Cancel) -> Result<String> {
 
 /// The names of the sub-directories, in the kernel's order, without `.` and `..`. An entry that vanishes meanwhile is left out.
 pub fn list(path: &Path, cancel: &Cancel) -> Result<Vec<String>> {
-    const OPERATION: &str = "list-directories";
+    names("list-directories", path, true, cancel)
+}
+
+/// The names of all other entries, in the kernel's order: files, links, devices.
+pub fn list_files(path: &Path, cancel: &Cancel) -> Result<Vec<String>> {
+    names("list-files", path, false, cancel)
+}
+
+fn names(operation: &'static str, path: &Path, directories: bool, cancel: &Cancel) -> Result<Vec<String>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let file = cancel.restart(|| open(path, flags, Mode::empty())).or_error(OPERATION, "open", path)?;
+    let file = cancel.restart(|| open(path, flags, Mode::empty())).or_error(operation, "open", path)?;
     let mut names = Vec::new();
-    for entry in Dir::read_from(&file).or_error(OPERATION, "getdents", path)? {
-        let entry = entry.or_error(OPERATION, "getdents", path)?;
+    for entry in Dir::read_from(&file).or_error(operation, "getdents", path)? {
+        let entry = entry.or_error(operation, "getdents", path)?;
         let name = entry.file_name();
-        let is_directory = match entry.file_type() {
-            FileType::Unknown => statat(&file, name, AtFlags::SYMLINK_NOFOLLOW)
-                .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
-            known => known == FileType::Directory,
+        let kind = match entry.file_type() {
+            FileType::Unknown => match statat(&file, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                Err(_) => continue,
+            },
+            known => known,
         };
-        if is_directory && name != c"." && name != c".." {
+        if (kind == FileType::Directory) == directories && name != c"." && name != c".." {
             names.push(name.to_string_lossy().into_owned());
         }
     }
@@ -64,6 +74,9 @@ mod tests {
         let mut names = list(scratch.root(), &Cancel::new()).unwrap();
         names.sort();
         assert_eq!(names, ["a", "b"]);
+        let mut files = list_files(scratch.root(), &Cancel::new()).unwrap();
+        files.sort();
+        assert_eq!(files, ["file", "link"]);
         assert_eq!(read_link(&scratch.path("link"), &Cancel::new()).unwrap(), "a");
         remove(&scratch.path("a"), &Cancel::new()).unwrap();
         assert_eq!(list(scratch.root(), &Cancel::new()).unwrap(), ["b"]);
