@@ -9,6 +9,22 @@ export declare class Cancellation {
   cancel(): void
 }
 
+/** `EventWatch` of ts/native-types.ts. The collector releases what JavaScript forgot, a call of next that waits excepted. */
+export declare class EventWatch {
+  /** Watches the superblock under a path; `told` is to be called with the id. */
+  addMount(cancellation: Cancellation | undefined | null, path: string, major: number, minor: number): Promise<number | undefined | null>
+  /** Watches a directory's entries; `told` is to be called with the id. */
+  addDirectory(cancellation: Cancellation | undefined | null, path: string): Promise<number>
+  /** The caller knows an id that it was given: from now on its events can come. */
+  told(id: number): void
+  /** Stops watching one. */
+  remove(id: number): void
+  /** Waits for events. The right to wait is taken here, so that the first of two calls has it. */
+  next(cancellation?: Cancellation | undefined | null): Promise<Array<WatchEvent>>
+  /** Gives up what waits, and closes; twice does nothing. */
+  release(): void
+}
+
 /** An open descriptor whose being open matters: a claim, a lock. */
 export declare class HeldDescriptor {
   /** Closes it; twice does nothing. */
@@ -71,6 +87,9 @@ export declare function inspectPath(cancellation: Cancellation | undefined | nul
 /** Names of the sub-directories. */
 export declare function listDirectories(cancellation: Cancellation | undefined | null, path: string): Promise<Array<string>>
 
+/** Names of all entries but the sub-directories. */
+export declare function listFiles(cancellation: Cancellation | undefined | null, path: string): Promise<Array<string>>
+
 /** An exclusive flock(2). */
 export declare function lockFile(cancellation: Cancellation | undefined | null, path: string, timeoutMs: number): Promise<HeldDescriptor>
 
@@ -95,6 +114,15 @@ export interface MountEntry {
   source: string
   superOptions: string
 }
+
+/** `MountNamespace` of ts/native-types.ts. */
+export interface MountNamespace {
+  inode: string
+  pid: number
+}
+
+/** Every mount namespace that has a process. */
+export declare function mountNamespaces(cancellation?: Cancellation | undefined | null): Promise<Array<MountNamespace>>
 
 /** `MountRequest` of ts/native-types.ts. */
 export interface MountRequest {
@@ -141,6 +169,12 @@ export declare function regionSemaphores(region: string): Promise<SemaphoreFacts
 
 /** rmdir(2). */
 export declare function removeDirectory(cancellation: Cancellation | undefined | null, path: string): Promise<undefined>
+
+/** unlink(2). */
+export declare function removeFile(cancellation: Cancellation | undefined | null, path: string): Promise<undefined>
+
+/** The whole content, or no change. */
+export declare function replaceFile(cancellation: Cancellation | undefined | null, path: string, content: string, mode: number): Promise<undefined>
 
 /** Runs a program to its end. */
 export declare function runProgram(cancellation: Cancellation | undefined | null, path: string, args: Array<string>): Promise<number>
@@ -191,6 +225,16 @@ export interface VolumeFacts {
   heartbeat: HeartbeatExtent | null
   heartbeatProblem: string | null
 }
+
+/** An event; `id` and `name` have a meaning where `WatchEvent` of ts/native-types.ts has them. */
+export interface WatchEvent {
+  kind: "unmounted" | "changed" | "gone" | "mounts" | "lost"
+  id: number
+  name: string | null
+}
+
+/** Opens what can be waited for. */
+export declare function watchEvents(cancellation?: Cancellation | undefined | null): Promise<EventWatch>
 
 /** The whole value in one write(2). */
 export declare function writeAttribute(cancellation: Cancellation | undefined | null, path: string, value: string): Promise<undefined>
