@@ -13,6 +13,10 @@ export class Alarm {
     return this.#at;
   }
 
+  get isWaiting(): boolean {
+    return this.#wake !== null;
+  }
+
   /** Nobody wants to be woken any more, at any time. */
   clear(): void {
     this.#at = null;

@@ -69,6 +69,7 @@ export class Monitor {
   #table = "";
   #isReady = false;
   #failedLooks = 0;
+  #looks = 0;
 
   /** `scale` shortens every time span, for tests. */
   constructor(native: Native, options: WatchOptions = {}, scale = 1) {
@@ -91,19 +92,26 @@ export class Monitor {
   }
 
   /** How much is remembered, for tests of its bounds. */
-  get memory(): { regions: number; failures: number; reaps: number; places: number; early: number } {
+  get memory(): Record<string, number> {
     return {
       regions: this.#regions.size,
       failures: this.#failures.size,
       reaps: this.#reaps?.size ?? 0,
-      places: this.#places?.size ?? 0,
       early: this.#overEarly.size,
+      events: this.#told.length,
     };
   }
 
-  /** when it looks again by itself, milliseconds since 1970; null at rest */
-  get nextLook(): number | null {
-    return this.#alarm.at;
+  /** Looks so far, those that failed included. */
+  get looks(): number {
+    return this.#looks;
+  }
+
+  /** Whether nothing is left to be done, so that only an event wakes it. */
+  get isAtRest(): boolean {
+    return (
+      this.#alarm.isWaiting && this.#alarm.at === null && !this.#mustLook && (this.#reaps?.size ?? 0) === 0
+    );
   }
 
   async *run(): AsyncGenerator<MonitorEvent, void, void> {
@@ -167,8 +175,10 @@ export class Monitor {
       this.#failedLooks = 0;
       this.#failures.delete("look");
       this.#beReady();
+      this.#looks += 1;
     } catch (error) {
       if (signal.aborted) throw error;
+      this.#looks += 1;
       this.#fail("look", null, failureOf(error));
       const pause = Math.min(FIRST_RETRY_MS * 2 ** this.#failedLooks, LONGEST_RETRY_MS);
       this.#failedLooks += 1;

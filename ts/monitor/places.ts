@@ -27,10 +27,6 @@ export class Places {
     this.#events = events;
   }
 
-  get size(): number {
-    return this.#watched.size;
-  }
-
   has(path: string): boolean {
     return this.#watched.has(path);
   }
