@@ -13,7 +13,7 @@ import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { version } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
-const commands = ["mount.ocfs2", "umount.ocfs2"];
+const commands = ["mount.ocfs2", "o2cb", "ocfs2_hb_ctl", "umount.ocfs2"];
 const output = path.join(root, "dist/cli");
 
 /** `node:module` brings node's ES module loader along (0.3 ms); ts/native.ts needs it only where the module is not at hand. */
@@ -55,8 +55,8 @@ async function helpTexts() {
   mkdirSync(path.dirname(file), { recursive: true });
   try {
     writeFileSync(file, await text("ts/cli/help.ts", {}));
-    const { helpOf } = createRequire(import.meta.url)(file);
-    return new Map(commands.map((name) => [name, helpOf(name)]));
+    const { helpsOf } = createRequire(import.meta.url)(file);
+    return new Map(commands.map((name) => [name, JSON.stringify(helpsOf(name))]));
   } finally {
     rmSync(file, { force: true });
   }

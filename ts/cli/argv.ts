@@ -3,7 +3,7 @@
 // Why not clipanion's parser: it misreads the first and refuses the second of these (toolchain 4.1), and loading it costs
 // half of node's own start-up, which mount(8) pays at each mount. `canonical` writes a command line so that clipanion reads it
 // as this file does; a test holds the two together. Long options cannot be shortened.
-import type { CommandSyntax, OptionSyntax } from "./syntax.ts";
+import type { CommandSyntax, OperandSyntax, OptionSyntax } from "./syntax.ts";
 
 /** A command line that cannot be meant: one clause, and exit status 1. */
 export class UsageError extends Error {
@@ -19,7 +19,10 @@ export function usageLine(name: string, error: UsageError): string {
 type Token = { option: OptionSyntax; name: string; value: string | null } | { operand: string };
 
 export interface Arguments {
+  /** empty where it is optional and was not given */
   operand(key: string): string;
+  /** all that were given for an operand that can be given often */
+  operands(key: string): string[];
   flag(key: string): boolean;
   count(key: string): number;
   /** the last value given */
@@ -29,20 +32,25 @@ export interface Arguments {
 }
 
 /**
- * Reads a command line. Operands must be as many as the syntax names, and not empty.
+ * Reads a command line. Operands must be as many as the syntax wants, and not empty.
  * @throws UsageError
  */
 export function parseArguments(syntax: CommandSyntax, argv: readonly string[]): Arguments {
   const given = new Map<string, string[]>();
   const operands: string[] = [];
-  for (const token of tokens(syntax, argv)) {
+  for (const token of lastOfGroups(tokens(syntax, argv))) {
     if ("operand" in token) operands.push(token.operand);
     else given.set(token.option.key, [...(given.get(token.option.key) ?? []), token.value ?? ""]);
   }
   checkOperands(syntax, operands);
   const values = (key: string): string[] => given.get(key) ?? [];
+  const operandsOf = (key: string): string[] => {
+    const at = syntax.operands.findIndex((operand) => operand.key === key);
+    return operands.slice(at, isMany(syntax.operands[at]) ? undefined : at + 1);
+  };
   return {
-    operand: (key) => operands[syntax.operands.findIndex((operand) => operand.key === key)] ?? "",
+    operand: (key) => operandsOf(key)[0] ?? "",
+    operands: operandsOf,
     flag: (key) => values(key).length > 0,
     count: (key) => values(key).length,
     value: (key) => values(key).at(-1) ?? null,
@@ -50,14 +58,49 @@ export function parseArguments(syntax: CommandSyntax, argv: readonly string[]): 
   };
 }
 
+/**
+ * The keys of the options that a command line seems to have, whatever is wrong with it: how it is refused depends on them.
+ * What is the value of another option may be taken for an option.
+ */
+export function glance(syntax: CommandSyntax, argv: readonly string[]): Set<string> {
+  const keys = argv.flatMap((argument) => {
+    try {
+      return tokens(syntax, [argument]).map((token) => ("operand" in token ? "" : token.option.key));
+    } catch {
+      return [];
+    }
+  });
+  return new Set(keys);
+}
+
+function isMany(operand: OperandSyntax | undefined): boolean {
+  return operand?.arity === "many";
+}
+
+/** Without the options that a later one of their group takes the place of. */
+function lastOfGroups(all: readonly Token[]): Token[] {
+  const last = new Map<string, OptionSyntax>();
+  for (const token of all) {
+    if ("option" in token && token.option.group !== undefined) last.set(token.option.group, token.option);
+  }
+  return all.filter(
+    (token) =>
+      "operand" in token || token.option.group === undefined || last.get(token.option.group) === token.option,
+  );
+}
+
 function checkOperands(syntax: CommandSyntax, operands: readonly string[]): void {
-  const missing = syntax.operands.slice(operands.length).map((operand) => operand.label);
+  const missing = syntax.operands
+    .slice(operands.length)
+    .filter(({ arity = "one" }) => arity === "one")
+    .map((operand) => operand.label);
   if (missing.length > 0)
     throw new UsageError(`${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} missing`);
-  const excess = operands[syntax.operands.length];
+  const excess = isMany(syntax.operands.at(-1)) ? undefined : operands[syntax.operands.length];
   if (excess !== undefined) throw new UsageError(`${shown(excess)} is one argument too many`);
-  for (const [index, { label }] of syntax.operands.entries()) {
-    if (operands[index] === "") throw new UsageError(`${label} is empty`);
+  for (const [index, operand] of operands.entries()) {
+    const label = syntax.operands[Math.min(index, syntax.operands.length - 1)]?.label;
+    if (operand === "") throw new UsageError(`${label} is empty`);
   }
 }
 
@@ -66,7 +109,7 @@ function checkOperands(syntax: CommandSyntax, operands: readonly string[]): void
  * @throws UsageError
  */
 export function canonical(syntax: CommandSyntax, argv: readonly string[]): string[] {
-  const all = tokens(syntax, argv);
+  const all = lastOfGroups(tokens(syntax, argv));
   const options = all.flatMap((token) => {
     return "operand" in token ? [] : [token.value === null ? token.name : `${token.name}=${token.value}`];
   });
@@ -127,7 +170,7 @@ function takesValue({ kind }: OptionSyntax): boolean {
 }
 
 /** Text from outside as it may stand in a line on a terminal. */
-function shown(text: string): string {
+export function shown(text: string): string {
   const visible = text.replace(
     /\p{C}/gu,
     (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,

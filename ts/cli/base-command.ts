@@ -3,10 +3,10 @@
 // Facts relied on (toolchain 4): clipanion tells a thrown error on standard output and turns it into status 1, or 0 where
 // `catch` is overridden. So `execute` throws nothing: it runs the job, which tells its own failures, and returns the status.
 // clipanion lists only options that have a description; a `String` option reads `-o=x` and not `-ox` (argv.ts, canonical).
-import { Command, Option, type BaseContext, type Usage } from "clipanion";
+import { Command, Option, type BaseContext, type CommandClass, type Usage } from "clipanion";
 import type { Arguments } from "./argv.ts";
 import { perform, type Job, type LoadNative } from "./job.ts";
-import type { CommandSyntax, OptionSyntax } from "./syntax.ts";
+import type { CommandSyntax, OperandSyntax, OptionSyntax } from "./syntax.ts";
 import type { Terminal } from "./terminal.ts";
 
 export abstract class BaseCommand extends Command {
@@ -18,8 +18,9 @@ export abstract class BaseCommand extends Command {
     this.#job = job;
     this.#load = load;
     const fields = this as unknown as Record<string, unknown>;
-    for (const { key, label } of job.syntax.operands) fields[key] = Option.String({ name: label });
-    for (const option of job.syntax.options) fields[option.key] = declared(option);
+    for (const operand of job.syntax.operands) fields[operand.key] = declaredOperand(operand);
+    // clipanion has a --help of its own.
+    for (const option of job.syntax.options) if (option.key !== "help") fields[option.key] = declared(option);
   }
 
   execute(): Promise<number> {
@@ -41,7 +42,8 @@ export abstract class BaseCommand extends Command {
       return value === undefined || value === false ? [] : [value === true ? "" : String(value)];
     };
     return {
-      operand: (key) => String(read(key) ?? ""),
+      operand: (key) => values(key)[0] ?? "",
+      operands: values,
       flag: (key) => values(key).length > 0,
       count: (key) => values(key).length,
       value: (key) => values(key).at(-1) ?? null,
@@ -50,9 +52,27 @@ export abstract class BaseCommand extends Command {
   }
 }
 
+/** The class of a command that has no other; `words` are its path, none for a program's only command. */
+export function commandOf(job: Job, words: readonly string[] = [], load?: LoadNative): CommandClass {
+  return class extends BaseCommand {
+    static override paths = words.length === 0 ? [Command.Default] : [[...words]];
+    static override usage = usageOf(job.syntax);
+
+    constructor() {
+      super(job, load);
+    }
+  };
+}
+
 /** The help's texts of a command. */
 export function usageOf({ summary, details, examples }: CommandSyntax): Usage {
   return { description: summary, details, examples: examples.map(([what, line]) => [what, line]) };
+}
+
+function declaredOperand({ label, arity = "one" }: OperandSyntax): unknown {
+  return arity === "many"
+    ? Option.Rest({ name: label })
+    : Option.String({ name: label, required: arity === "one" });
 }
 
 function declared({ short, long, kind, description }: OptionSyntax): unknown {

@@ -1,4 +1,5 @@
-// The exit status of the mount helpers, which mount(8) and umount(8) hand on as their own.
+// The exit statuses: one table for the mount helpers, which mount(8) and umount(8) hand on as their own, and one for the
+// commands that only succeed or fail.
 //
 // Facts relied on: util-linux MNT_EX_* (commands 1.1): 1 wrong usage or permissions, 2 system error, 4 internal error,
 // 8 interrupted, 32 the mount failed. 16 (mtab) cannot happen here, since no mtab is written; 64 is mount -a's own.
@@ -32,6 +33,20 @@ const byErrno: Record<string, number> = {
   EROFS: exitStatus.failure,
 };
 
+/** What a command's statuses are. */
+export interface Statuses {
+  success: number;
+  usage: number;
+  internal: number;
+  /** of a command that failed so */
+  of(error: unknown): number;
+}
+
+/** Every failure has the one status; the C tool's statuses are 0 and 1 (commands 3.1). */
+export function oneFailure(status: number): Statuses {
+  return { success: 0, usage: status, internal: status, of: () => status };
+}
+
 /** The status that says what became of the command that threw `error`. */
 export function statusOf(error: unknown): number {
   if (error instanceof UsageError) return exitStatus.usage;
@@ -43,3 +58,5 @@ export function statusOf(error: unknown): number {
   if (error.code === "O2CB_INTERNAL_FAILURE" && error.errno !== undefined) return exitStatus.failure;
   return byCode[error.code] ?? exitStatus.failure;
 }
+
+export const mountStatuses: Statuses = { ...exitStatus, of: statusOf };

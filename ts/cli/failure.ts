@@ -1,7 +1,6 @@
 // A failure as people and programs read it. The lines and the exit status come from the same error object.
 import { errnoName, O2cbError } from "../errors.ts";
 import { UsageError, usageLine } from "./argv.ts";
-import { statusOf } from "./exit-status.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface FailureStyle {
@@ -13,11 +12,15 @@ export interface FailureStyle {
 }
 
 /**
- * Tells why a command failed and returns its status. A mount that was given up while the kernel was at work on it is waited
+ * Tells why a command failed and returns its status, once it may end. A mount that was given up while the kernel was at work on it is waited
  * for: only then is it undone, and nobody else would do that.
  */
-export async function tellFailure(error: unknown, style: FailureStyle, terminal: Terminal): Promise<number> {
-  const status = statusOf(error);
+export async function tellFailure(
+  error: unknown,
+  status: number,
+  style: FailureStyle,
+  terminal: Terminal,
+): Promise<number> {
   const isDebugged = process.env["OCFS2_GROUP_DEBUG"] === "1";
   for (const line of failureLines(error, style, isDebugged)) terminal.err(line);
   const settled = error instanceof O2cbError ? error.settled : undefined;

@@ -1,17 +1,38 @@
-// The text of --help, by clipanion from the command's class. The bundle holds the text instead of clipanion (scripts/bundle.mjs).
+// The text of --help, by clipanion from the command's class. The bundle holds the texts instead of clipanion (scripts/bundle.mjs).
 import { Cli, type CommandClass } from "clipanion";
+import { commandOf } from "./base-command.ts";
+import { hbCtlJob } from "./hb-ctl-job.ts";
 import { MountCommand } from "./mount-command.ts";
+import { subcommands } from "./o2cb-commands.ts";
 import { UmountCommand } from "./umount-command.ts";
 
-const commands: Record<string, CommandClass> = { "mount.ocfs2": MountCommand, "umount.ocfs2": UmountCommand };
+const plain = { colored: false, detailed: true, prefix: "" };
 
-/** The help of a command by its name. */
+/** The help of each command of a program by the command's name: the program itself, then its sub-commands. */
+export function helpsOf(program: string): Record<string, string> {
+  const command = single[program];
+  if (command !== undefined)
+    return { [program]: Cli.from(command, { binaryName: program }).usage(command, plain) };
+  if (program !== "o2cb") throw new TypeError(`there is no program '${program}'`);
+  const classes = subcommands.map(({ word, job }) => commandOf(job, [word]));
+  const cli = Cli.from(classes, { binaryName: program, binaryLabel: "o2cb (ocfs2-group)" });
+  return {
+    [program]: cli.usage(null, plain),
+    ...Object.fromEntries(
+      subcommands.map(({ job }, index) => [job.syntax.name, cli.usage(classes[index] ?? null, plain)]),
+    ),
+  };
+}
+
+const single: Record<string, CommandClass> = {
+  "mount.ocfs2": MountCommand,
+  "umount.ocfs2": UmountCommand,
+  ocfs2_hb_ctl: commandOf(hbCtlJob()),
+};
+
+/** The help of a command by its whole name: `mount.ocfs2`, `o2cb`, `o2cb monitor`. */
 export function helpOf(name: string): string {
-  const command = commands[name];
-  if (command === undefined) throw new TypeError(`there is no command '${name}'`);
-  return Cli.from(command, { binaryName: name }).usage(command, {
-    colored: false,
-    detailed: true,
-    prefix: "",
-  });
+  const help = helpsOf(name.split(" ", 1)[0] ?? "")[name];
+  if (help === undefined) throw new TypeError(`there is no command '${name}'`);
+  return help;
 }

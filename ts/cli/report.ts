@@ -3,6 +3,7 @@
 // The published form of --json, on standard output:
 //   {"step": "start-heartbeat", …}          one line per step, the fields of ts/steps.ts
 //   {"result": {…}, "status": 0}            the last line of a success: what mountVolume or unmountVolume returned
+//                                           (ocfs2_hb_ctl writes this line and no steps; o2cb monitor events instead)
 //   {"error": {"code": "O2CB_…", "message": …, "remedy": …, "errno": -22, "errnoName": "EINVAL", "kernelMessages": […], …},
 //    "status": 32}                          the last line of a failure; absent fields are not written
 // New steps and fields may be added. A wrong command line is told on standard error only.
@@ -46,6 +47,11 @@ const lines: Lines = {
   "wait-volume-lock": ({ path }) =>
     waiting(`waiting for another mount or unmount of this volume on this node to end (it holds ${path})`),
   "volume-lock-unavailable": ({ path, reason }) => detail(`going on without the lock ${path} (${reason})`),
+  "record-unavailable": ({ path, reason }) =>
+    detail(`going on without a note of this join in ${path} (${reason})`),
+  "drop-stale": ({ region, references: count, reason }) =>
+    detail(`dropping ${references(count)} of region ${region}: ${reason}`),
+  reap: ({ region, reason }) => detail(`clearing region ${region}: ${reason}`),
   "wait-region-lock": ({ region, holder, waitedMs }) => {
     if (waitedMs >= REPEAT_MS && waitedMs % REPEAT_MS !== 0) return null;
     if (waitedMs > 1000 && waitedMs < REPEAT_MS) return null;

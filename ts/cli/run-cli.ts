@@ -2,9 +2,9 @@
 // before anything else is loaded: mount(8) runs a command often, and node's own start is most of what it takes.
 //
 // Facts relied on: in the bundle, `import()` evaluates a module when it is reached and not before (scripts/bundle.mjs).
-import { parseArguments, usageLine, UsageError, type Arguments } from "./argv.ts";
-import { exitStatus } from "./exit-status.ts";
-import { perform, type Job, type LoadNative } from "./job.ts";
+import { glance, parseArguments, usageLine, UsageError, type Arguments } from "./argv.ts";
+import { exitStatus, type Statuses } from "./exit-status.ts";
+import { perform, statusesOf, type Job, type LoadNative } from "./job.ts";
 import { systemTerminal, type Terminal } from "./terminal.ts";
 import { version } from "./version.ts";
 
@@ -23,39 +23,70 @@ export function runCli(
   load?: LoadNative,
 ): number | Promise<number> {
   const { name } = program.job.syntax;
-  if (argv[0] === "--version" || argv[0] === "-V") {
-    terminal.out(`${name} (ocfs2-group) ${version}`);
-    return exitStatus.success;
-  }
-  if (argv[0] === "--help" || argv[0] === "-h") return tellHelp(program, terminal);
+  if (isVersion(argv)) return tellVersion(name, terminal);
+  if (isHelp(argv)) return tellHelp(program, terminal);
   try {
     const args = parseArguments(program.job.syntax, argv);
+    // For a command that has it among its actions (syntax.ts, group).
+    if (args.flag("help")) return tellHelp(program, terminal);
     program.check(args);
     return perform(program.job, args, terminal, load);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     terminal.err(usageLine(name, error));
-    return exitStatus.usage;
+    const keys = glance(program.job.syntax, argv);
+    return statusesOf(program.job, (key) => keys.has(key)).usage;
   }
 }
 
-async function tellHelp(program: Program, terminal: Terminal): Promise<number> {
-  terminal.out((await program.help()).trimEnd());
+export function isVersion([first]: readonly string[]): boolean {
+  return first === "--version" || first === "-V";
+}
+
+export function isHelp([first]: readonly string[]): boolean {
+  return first === "--help" || first === "-h";
+}
+
+export function tellVersion(name: string, terminal: Terminal): number {
+  terminal.out(`${name} (ocfs2-group) ${version}`);
+  return exitStatus.success;
+}
+
+export async function tellHelp(
+  { help: program }: Pick<Program, "help">,
+  terminal: Terminal,
+): Promise<number> {
+  terminal.out((await program()).trimEnd());
   return exitStatus.success;
 }
 
 /** Runs the program on this process's arguments and ends the process with its status. */
 export function main(program: Program, load?: LoadNative): void {
-  const { name } = program.job.syntax;
+  const argv = process.argv.slice(2);
+  const { job } = program;
+  const keys = (): Set<string> => glance(job.syntax, argv);
+  runProcess(
+    job.syntax.name,
+    () => statusesOf(job, (key) => keys().has(key)),
+    () => runCli(program, argv, systemTerminal, load),
+  );
+}
+
+/** Ends the process with what `run` comes to, whatever happens. */
+export function runProcess(
+  name: string,
+  statuses: () => Statuses,
+  run: () => number | Promise<number>,
+): void {
   const fail = (what: string): never => {
     systemTerminal.err(`${name}: unexpected failure: ${what}`);
-    process.exit(exitStatus.internal);
+    process.exit(statuses().internal);
   };
   // Node's own answer to what nobody caught is status 1, which mount(8) takes for wrong usage.
   process.on("uncaughtException", (error) =>
     fail(error instanceof Error ? (error.stack ?? error.message) : String(error)),
   );
-  const status = runCli(program, process.argv.slice(2), systemTerminal, load);
+  const status = run();
   if (typeof status === "number") {
     process.exitCode = status;
     return;

@@ -1,4 +1,5 @@
 // The first SIGTERM, SIGINT, SIGHUP or SIGQUIT gives the command up; what was begun is then undone, and that is not interrupted.
+// For a command that runs until it is told to end, the same is its normal end.
 //
 // Facts relied on: systemd sends SIGTERM and later SIGKILL; a terminal SIGINT and SIGHUP. Handlers do not disturb a heartbeat that
 // starts: the calls that block run on threads that mask these signals (architecture, rule 5). SIGKILL is met by SEM_UNDO.
@@ -11,17 +12,18 @@ export interface SignalWatch {
   release(): void;
 }
 
-/** Watches until released; `say` gets a line for each signal. */
-export function watchSignals(say: (line: string) => void): SignalWatch {
+/** Watches until released; `say` gets a line for each signal, but none for the one that is the normal end. */
+export function watchSignals(say: (line: string) => void, isNormalEnd = false): SignalWatch {
   const controller = new AbortController();
   let first: NodeJS.Signals | null = null;
   const onSignal = (name: NodeJS.Signals): void => {
     if (first !== null) {
-      say(`${name} changes nothing: ${first} is being handled, and what was begun has to be undone`);
+      const what = isNormalEnd ? "completed" : "undone";
+      say(`${name} changes nothing: ${first} is being handled, and what was begun has to be ${what}`);
       return;
     }
     first = name;
-    say(`${name}: giving up and undoing what was begun`);
+    if (!isNormalEnd) say(`${name}: giving up and undoing what was begun`);
     controller.abort(new Error(`received ${name}`));
   };
   for (const name of SIGNALS) process.on(name, onSignal);

@@ -1,5 +1,5 @@
-// The command lines of mount.ocfs2 and umount.ocfs2: one table each, from which the parser, the help and the clipanion
-// classes are made.
+// What a command line can be made of, and those of mount.ocfs2 and umount.ocfs2: one table each, from which the parser, the
+// help and the clipanion classes are made. The other commands' tables are in hb-ctl-syntax.ts and beside their jobs.
 //
 // Facts relied on: what mount(8) and umount(8) pass (commands 1.1, 2.1): operands first, then short options; `-t` only for a
 // type with a dot, no `-o` twice, and no operand at all when something is to be remounted that is not mounted (toolchain 7.2).
@@ -13,14 +13,24 @@ export interface OptionSyntax {
   long: string | null;
   kind: OptionKind;
   description: string;
+  /** of the options with the same word here only the one given last counts */
+  group?: string;
+}
+
+/** How often an operand is given; only the last of a command can be anything but `one`, which is the default. */
+export type Arity = "one" | "optional" | "many";
+
+export interface OperandSyntax {
+  key: string;
+  label: string;
+  arity?: Arity;
 }
 
 export interface CommandSyntax {
   name: string;
   summary: string;
   details: string;
-  /** all of them are required */
-  operands: readonly { key: string; label: string }[];
+  operands: readonly OperandSyntax[];
   options: readonly OptionSyntax[];
   examples: readonly (readonly [what: string, line: string])[];
 }
