@@ -13,6 +13,20 @@ import {
 } from "./mount/unmount-volume.ts";
 import { detectStack as detectStackWith, type DetectOptions, type RunningStack } from "./stack/detect.ts";
 import type { OnStep } from "./steps.ts";
+import { audit as auditWith, type AuditOptions } from "./region/audit.ts";
+import type { Audit, MonitorEvent, ReapPlan, ReapResult } from "./region/audit-types.ts";
+import { reap as reapWith, type ReapOptions } from "./region/reap.ts";
+import { watch as watchWith, type WatchOptions } from "./monitor/monitor.ts";
+import {
+  startService as startServiceWith,
+  type StartServiceRequest,
+  type StartServiceResult,
+} from "./hb-ctl/start.ts";
+import {
+  stopService as stopServiceWith,
+  type StopServiceRequest,
+  type StopServiceResult,
+} from "./hb-ctl/stop.ts";
 import { openVolume as openVolumeWith, type Volume } from "./volume.ts";
 
 export { errorCodes, type ErrorCode } from "./error-codes.ts";
@@ -23,6 +37,12 @@ export type { MountVolumeRequest, MountVolumeResult } from "./mount/mount-volume
 export type { UnmountVolumeRequest, UnmountVolumeResult } from "./mount/unmount-volume.ts";
 export type { DetectOptions, RunningStack } from "./stack/detect.ts";
 export type { HeartbeatMode, OnStep, Step } from "./steps.ts";
+export type { AuditOptions } from "./region/audit.ts";
+export type * from "./region/audit-types.ts";
+export { planReap, type ReapChoice, type ReapOptions } from "./region/reap.ts";
+export type { WatchOptions } from "./monitor/monitor.ts";
+export type { StartServiceRequest, StartServiceResult } from "./hb-ctl/start.ts";
+export type { StopServiceRequest, StopServiceResult } from "./hb-ctl/stop.ts";
 export { heartbeatGeometry, regionName, type Volume } from "./volume.ts";
 export type { RegionGeometry } from "./native-types.ts";
 
@@ -52,4 +72,29 @@ export function mountVolume(request: MountVolumeRequest): Promise<MountVolumeRes
 /** Unmounts a mount point and leaves when the superblock is gone. */
 export function unmountVolume(request: UnmountVolumeRequest): Promise<UnmountVolumeResult> {
   return unmountVolumeWith(loadNative(), request);
+}
+
+/** What is held on this node, by whom, and what is left over; reads only. */
+export function audit(options: AuditOptions = {}): Promise<Audit> {
+  return auditWith(loadNative(), options);
+}
+
+/** Carries a plan out (planReap of an audit), after looking again: what has changed since is skipped and said. */
+export function reap(plan: ReapPlan, options: ReapOptions = {}): Promise<ReapResult> {
+  return reapWith(loadNative(), plan, options);
+}
+
+/** Watches this node's superblocks and leaves for those that end, however they do; what the command `o2cb monitor` runs. */
+export function watch(options: WatchOptions = {}): AsyncGenerator<MonitorEvent> {
+  return watchWith(loadNative(), options);
+}
+
+/** Takes a reference that outlives this process, until stopService: what `ocfs2_hb_ctl -S` does. */
+export function startService(request: StartServiceRequest): Promise<StartServiceResult> {
+  return startServiceWith(loadNative(), request);
+}
+
+/** Drops one reference of a service: what `ocfs2_hb_ctl -K` does. */
+export function stopService(request: StopServiceRequest): Promise<StopServiceResult> {
+  return stopServiceWith(loadNative(), request);
 }

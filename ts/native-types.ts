@@ -148,6 +148,40 @@ export interface UnmountRequest {
   namespace: string | null;
 }
 
+/** A mount namespace with a process in it that stands for it. */
+export interface MountNamespace {
+  /** as the link /proc/PID/ns/mnt names it: `4026531841` */
+  inode: string;
+  pid: number;
+}
+
+export type WatchEvent =
+  /** the superblock under a mount that was added has died; the mount's watch is gone with it */
+  | { kind: "unmounted"; id: number }
+  /** an entry of a directory that was added was made, removed or renamed */
+  | { kind: "changed"; id: number; name: string | null }
+  /** a directory that was added is gone itself */
+  | { kind: "gone"; id: number }
+  /** this namespace's mount table has changed */
+  | { kind: "mounts" }
+  /** the kernel dropped events: everything has to be looked at again */
+  | { kind: "lost" };
+
+/** One inotify instance and the mount table. It keeps no mount busy, and nothing runs but in `next`. */
+export interface EventWatch extends Held {
+  /**
+   * Tells when the superblock under the mount root `path` dies, however it dies (IN_UNMOUNT). `path` may lead through
+   * /proc/PID/root. Null where `path` is not on that device. The same superblock twice gives the same id.
+   */
+  addMount(path: string, device: DeviceNumber, options?: CallOptions): Promise<number | null>;
+  /** tells when an entry of the directory is made, removed or renamed */
+  addDirectory(path: string, options?: CallOptions): Promise<number>;
+  /** an id that is gone already is none of its business */
+  remove(id: number): void;
+  /** waits for events, one at least; one call at a time. Events that come between two calls are kept. */
+  next(options?: CallOptions): Promise<WatchEvent[]>;
+}
+
 export interface Native {
   // -- volumes and devices
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts>;
@@ -172,6 +206,15 @@ export interface Native {
   makeDirectory(path: string, options?: CallOptions): Promise<void>;
   removeDirectory(path: string, options?: CallOptions): Promise<void>;
   readLink(path: string, options?: CallOptions): Promise<string>;
+  /** names of all entries but sub-directories */
+  listFiles(path: string, options?: CallOptions): Promise<string[]>;
+  /**
+   * Makes `content` the whole of a file, or changes nothing: a temporary file beside it (`.NAME.PID.N.tmp`) with `mode`, fsync,
+   * rename, fsync of the directory, which is created (0755) where missing. A link at `path` is followed.
+   */
+  replaceFile(path: string, content: string, mode: number, options?: CallOptions): Promise<void>;
+  /** unlink(2) */
+  removeFile(path: string, options?: CallOptions): Promise<void>;
 
   // -- regions
   /** opens the device read-write and writes the descriptor's number to `<directory>/dev`; blocks until the heartbeat is steady */
@@ -190,6 +233,9 @@ export interface Native {
   mount(request: MountRequest, options?: CallOptions): Promise<void>;
   unmount(request: UnmountRequest, options?: CallOptions): Promise<void>;
   mounts(namespace: string | null, options?: CallOptions): Promise<MountEntry[]>;
+  /** every mount namespace that has a process, this one first */
+  mountNamespaces(options?: CallOptions): Promise<MountNamespace[]>;
+  watchEvents(options?: CallOptions): Promise<EventWatch>;
 
   // -- the rest
   /** ioprio_set(2) for one process */

@@ -20,6 +20,11 @@ export type Step =
   /** another mount or unmount of this volume on this node is under way */
   | { step: "wait-volume-lock"; region: string; path: string }
   | { step: "volume-lock-unavailable"; region: string; path: string; reason: string }
+  /** a join is not noted in /run: what it leaves behind, should it be killed, will be less well explained */
+  | { step: "record-unavailable"; region: string; path: string; reason: string }
+  /** references of mounts that are gone, left by a command that was killed or by an unmount without one */
+  | { step: "drop-stale"; region: string; references: number; reason: string }
+  | { step: "reap"; region: string; reason: string }
   /** another process holds the region's mutex (it may be starting the heartbeat) */
   | { step: "wait-region-lock"; region: string; holder: number | null; waitedMs: number }
   | { step: "create-region"; region: string }

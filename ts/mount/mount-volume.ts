@@ -186,6 +186,7 @@ async function mountInGroup(plan: Plan): Promise<void> {
   const join = await beginGroupJoin(native, {
     volume,
     service: MOUNT_SERVICE,
+    directory: plan.directory,
     signal: request.signal,
     onStep: request.onStep,
   });

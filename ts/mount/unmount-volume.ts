@@ -6,14 +6,15 @@
 // an empty text or a missing program leaves it to us (2.6, S3). Metadata or cluster services out of reach never keep a volume
 // mounted: what is needed is taken from mountinfo, configfs and, only if they do not tell, from the disk.
 //
-// Left to the reaper: superblocks that die later, without us.
+// Left to the monitor, or to the next command on the volume: superblocks that die later, without us.
 import { constants } from "node:os";
-import { exists, readHint, readOptional } from "../attributes.ts";
 import { errnoName, isErrno, O2cbError } from "../errors.ts";
 import type { DeviceNumber, MountEntry, Native, PathFacts } from "../native-types.ts";
+import { leavingProgram } from "../region/hb-ctl-path.ts";
+import { noteMount } from "../region/observe.ts";
+import { startedRegions, type StartedRegion } from "../region/regions.ts";
 import { devicePath, FILESYSTEM_TYPE, kernelName, sameDevice, visibleMounts } from "../region/superblock.ts";
-import { leaveMount, type MountLeave } from "../stack/classic.ts";
-import { CONFIGFS_BASES } from "../stack/detect.ts";
+import { leaveMount, type MountLeave } from "../stack/leave-mount.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { isRegionName } from "../volume.ts";
 import { remountOptions, parseMountOptions } from "./options.ts";
@@ -42,8 +43,6 @@ export interface UnmountVolumeResult {
 }
 
 const UNMOUNT = { FORCE: 1, DETACH: 2, NOFOLLOW: 8 } as const;
-const HB_CTL_PATH = "/proc/sys/fs/ocfs2/nm/hb_ctl_path";
-const NO_OPERATION = ["", "/bin/true", "/usr/bin/true", "/bin/false", "/usr/bin/false"];
 /** umount2 of the last plain mount returns after the claim is free; of a lazy one its last user may still be on its way (measured: 4.2 s). */
 const PATIENCE_MS = 15_000;
 
@@ -62,6 +61,9 @@ export async function unmountVolume(
   const program = group.region === null ? null : await leavingProgram(native);
   const base = { directory: entry.target, device: entry.source, region: group.region, leaveError: null };
 
+  // Killed between umount2 and the leave, this process leaves a reference that only a note explains.
+  if (group.region !== null && group.directory !== null && program === null)
+    await noteMount(native, { ...group, entry }, onStep);
   emit(onStep, {
     step: "unmount",
     directory: entry.target,
@@ -243,50 +245,6 @@ async function findRegion(native: Native, entry: MountEntry): Promise<StartedReg
   const path = await devicePath(native, entry.device, entry.source);
   const facts = path === null ? null : await native.readVolume(path);
   return regions.find((region) => region.name === facts?.uuid) ?? null;
-}
-
-interface StartedRegion {
-  name: string;
-  directory: string;
-  dev: string | null;
-}
-
-async function startedRegions(native: Native): Promise<StartedRegion[]> {
-  const found = [];
-  for (const base of CONFIGFS_BASES) {
-    const clusters = await listOrNone(native, `${base}/cluster`);
-    for (const cluster of clusters) {
-      const heartbeat = `${base}/cluster/${cluster}/heartbeat`;
-      for (const name of await listOrNone(native, heartbeat)) {
-        const directory = `${heartbeat}/${name}`;
-        found.push({ name, directory, dev: await readOptional(native, `${directory}/dev`) });
-      }
-    }
-    if (clusters.length > 0) break;
-  }
-  return found;
-}
-
-async function listOrNone(native: Native, path: string): Promise<string[]> {
-  try {
-    return await native.listDirectories(path);
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return [];
-    throw error;
-  }
-}
-
-/** S3: the program that the kernel runs at the end of the superblock; null where the leave is ours. */
-async function leavingProgram(native: Native): Promise<string | null> {
-  const text = await readHint(native, HB_CTL_PATH);
-  const program = text?.trim() ?? "";
-  if (NO_OPERATION.includes(program)) return null;
-  try {
-    // The kernel can run only what is there in the initial namespace; a missing program leaves nothing.
-    return (await exists(native, program)) ? program : null;
-  } catch {
-    return program;
-  }
 }
 
 function unmountFailure(error: unknown, entry: MountEntry): O2cbError {

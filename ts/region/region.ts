@@ -1,16 +1,17 @@
-// One heartbeat region of a local-heartbeat cluster: start, adopt, stop. Every function runs under the region's mutex and
-// receives the lock; none of them waits for it.
+// One heartbeat region of a local-heartbeat cluster: start, adopt. Every function runs under the region's mutex and receives the
+// lock; none of them waits for it. Stopping is in stop-region.ts.
 //
 // Facts relied on: group-api 3.3, 3.5 and K5-K10 (the writes, their order, what the C tools expect beside us), 3.10 and
 // B3-B7 (what they get wrong), kernel-abi 1.6 (after any failed write of `dev` the directory must go; `dev` and `pid` read
 // non-empty once a thread exists; rmdir gives EBUSY while a DLM domain of the same name lives) and 1.8 (how long a start takes).
-import { readHint, readOptional, exists } from "../attributes.ts";
-import { errnoName, isCode, isErrno, O2cbError } from "../errors.ts";
+import { readOptional, exists } from "../attributes.ts";
+import { isCode, isErrno, O2cbError } from "../errors.ts";
 import { kernelRelease } from "../kernel-release.ts";
 import type { Native, RegionGeometry, RegionLock } from "../native-types.ts";
 import { isLive, type LocalNode, type RunningCluster } from "../stack/cluster.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { heartbeatGeometry, type Volume } from "../volume.ts";
+import { removeRegion } from "./stop-region.ts";
 import { kernelName } from "./superblock.ts";
 
 const ITERATION_MS = 2000;
@@ -211,122 +212,8 @@ async function predictStart(
   return { expectedMs: (iterations - 1) * ITERATION_MS, reason: reasons.join(", ") };
 }
 
-/**
- * Removes a region's directory, which stops its heartbeat; absent is success.
- * Errors: O2CB_REGION_IN_USE while a DLM domain pins it, O2CB_HEARTBEAT_FAILED where removing it would crash the kernel.
- */
-export async function removeRegion(native: Native, directory: string, region: string): Promise<void> {
-  await refuseDeadThread(native, directory, region);
-  try {
-    await native.removeDirectory(directory);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return;
-    if (isErrno(error, "EBUSY", "ENOTEMPTY")) {
-      throw new O2cbError(
-        "O2CB_REGION_IN_USE",
-        `the heartbeat region '${region}' is pinned by a DLM domain of the same name`,
-        {
-          operation: "stop-heartbeat",
-          region,
-          path: directory,
-          errno: (error as O2cbError).errno,
-          syscall: "rmdir",
-          cause: error,
-        },
-      );
-    }
-    throw error;
-  }
-}
-
-/**
- * Kernel 5.10 keeps pointing at the thread of a start that was interrupted, after the thread has ended: rmdir then stops a task
- * that is no more, which is an oops (seen in the lab, Debian 5.10.223: kthread_stop under o2hb_heartbeat_group_drop_item),
- * and a second write of `dev` never returns (kernel-abi 1.6). Its mark: no `dev`, and a `pid` that is no heartbeat thread.
- */
-async function refuseDeadThread(native: Native, directory: string, region: string): Promise<void> {
-  const pid = (await readHint(native, `${directory}/pid`)) ?? "";
-  if (!/^[1-9]\d*$/.test(pid) || (await readHint(native, `${directory}/dev`)) !== "") return;
-  if ((await readHint(native, `/proc/${pid}/comm`))?.startsWith("o2hb")) return;
-  throw new O2cbError(
-    "O2CB_HEARTBEAT_FAILED",
-    `the start of heartbeat region '${region}' was interrupted, and this kernel would crash if its remains were removed`,
-    {
-      operation: "stop-heartbeat",
-      region,
-      path: directory,
-      remedy: "restart this host before the volume is used on it again; everything else goes on working",
-    },
-  );
-}
-
-/** Whether the kernel survives a start that is interrupted: see refuseDeadThread; 6.1, 6.12 and 7.2 do (measured). */
+/** Whether the kernel survives a start that is interrupted: see refuseDeadThread in stop-region.ts; 6.1, 6.12 and 7.2 do (measured). */
 async function mayInterruptStart(native: Native): Promise<boolean> {
   const release = await kernelRelease(native);
   return release === null || release.major > 6 || (release.major === 6 && release.minor >= 1);
-}
-
-export interface DropResult {
-  /** references that remain on the region */
-  references: number;
-  /** whether this call stopped the heartbeat */
-  stopped: boolean;
-}
-
-/**
- * Drops one reference and, with the last, stops the heartbeat and removes the semaphore set. A reference that somebody's
- * undo took first counts as dropped. Where the region is pinned the reference is put back.
- * Errors: O2CB_REGION_IN_USE, and what the kernel says.
- */
-export async function dropReference(
-  native: Native,
-  directory: string,
-  lock: RegionLock,
-  undo: boolean,
-  onStep?: OnStep,
-): Promise<DropResult> {
-  const { dropped, references } = lock.drop(undo);
-  if (references > 0) {
-    emit(onStep, { step: "leave", region: lock.region, references });
-    return { references, stopped: false };
-  }
-  return stopUnreferenced(native, directory, lock, dropped ? undo : null, onStep);
-}
-
-/** Stops a region that nobody holds; `restore` is the kind of reference to put back where it turns out to be pinned. */
-export async function stopUnreferenced(
-  native: Native,
-  directory: string,
-  lock: RegionLock,
-  restore: boolean | null,
-  onStep?: OnStep,
-): Promise<DropResult> {
-  const began = Date.now();
-  try {
-    await removeRegion(native, directory, lock.region);
-  } catch (error) {
-    if (restore !== null) lock.take(restore);
-    throw error;
-  }
-  emit(onStep, { step: "leave", region: lock.region, references: 0 });
-  emit(onStep, { step: "stop-heartbeat", region: lock.region, milliseconds: Date.now() - began });
-  destroySet(lock, onStep);
-  return { references: 0, stopped: true };
-}
-
-/** Removes the set with its mutex; once more where that fails, since an empty set left behind harms nobody but stays for ever. */
-export function destroySet(lock: RegionLock, onStep?: OnStep): void {
-  try {
-    lock.destroy();
-  } catch {
-    try {
-      lock.destroy();
-    } catch (error) {
-      emit(onStep, {
-        step: "warning",
-        code: "O2CB_BAD_SEM",
-        message: `the empty semaphore set of region '${lock.region}' could not be removed (${errnoName(error) ?? "unknown"}), ignoring`,
-      });
-    }
-  }
 }

@@ -6,25 +6,22 @@
 // Crash safety: until complete(0) every reference carries SEM_UNDO, so a process that dies takes it along; what remains is a
 // region without references, which the next begin adopts or replaces and the next leave removes. A mount whose process dies
 // between mount(2) and complete(0) is found by the next begin as a superblock without reference, and repaired.
-import { exists } from "../attributes.ts";
+import { exists, readHint } from "../attributes.ts";
 import { isCode, O2cbError } from "../errors.ts";
+import { requireHostNamespaces } from "../namespaces.ts";
 import type { DeviceNumber, Held, Native, RegionLock } from "../native-types.ts";
+import { hasLiveSuperblock } from "../region/liveness.ts";
 import { withRegionLock } from "../region/lock.ts";
-import {
-  destroySet,
-  dropReference,
-  ensureRegion,
-  regionDirectory,
-  stopUnreferenced,
-  type RegionContext,
-  type RegionOrigin,
-} from "../region/region.ts";
-import { claimDeadDevice, devicePath, hasLiveSuperblock } from "../region/superblock.ts";
+import { forgetRecord, heartbeatThread, newRecord, writeRecord, type JoinRecord } from "../region/record.ts";
+import { ensureRegion, regionDirectory, type RegionContext, type RegionOrigin } from "../region/region.ts";
+import { dropStale } from "../region/repair.ts";
+import { destroySet, dropReferences, stopUnreferenced } from "../region/stop-region.ts";
 import { lockVolume } from "../region/volume-lock.ts";
 import { emit, type HeartbeatMode, type OnStep } from "../steps.ts";
 import { CLASSIC_STACK } from "../volume.ts";
 import { isLive, localNode, runningCluster, type LocalNode, type RunningCluster } from "./cluster.ts";
 import { ClusterStack, MOUNT_SERVICE, type JoinRequest, type Ticket } from "./cluster-stack.ts";
+import { leaveMount } from "./leave-mount.ts";
 
 export interface ClassicTicket extends Ticket {
   mode: HeartbeatMode;
@@ -39,6 +36,9 @@ export interface ClassicTicket extends Ticket {
   origin: RegionOrigin;
   /** held from begin to complete by mounts */
   volumeLock: Held | null;
+  /** our note of the reference, where one was taken */
+  record: JoinRecord | null;
+  readonly request: JoinRequest;
 }
 
 /** How long the last user of a lazily unmounted superblock may take to let the device go (measured: 4.2 s, kernel 6.1). */
@@ -76,15 +76,18 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
       device: volume.device,
       deviceNumber: volume.deviceNumber,
       directory: regionDirectory(cluster, volume.uuid),
-      persistent: isMount,
+      persistent: request.persistent ?? isMount,
       counted: false,
       origin: "adopted",
       volumeLock: null,
+      record: null,
+      request,
     };
     if (cluster.mode === "global") {
       await checkGlobalHeartbeat(this.native, cluster, node);
       return ticket;
     }
+    await requireHostNamespaces(this.native, "begin-join", signal);
     if (isMount) ticket.volumeLock = await lockVolume(this.native, volume.uuid, request);
     try {
       const context: RegionContext = { native: this.native, cluster, volume, signal, onStep };
@@ -107,19 +110,25 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
   ): Promise<void> {
     const { native, volume, signal, onStep } = context;
     try {
+      const isMount = ticket.service === MOUNT_SERVICE;
       const isFurtherMount =
-        ticket.persistent &&
+        isMount &&
         volume.deviceNumber !== null &&
         (await hasLiveSuperblock(native, volume.deviceNumber, signal));
+      const freed = isMount && !isFurtherMount && (await dropStale(native, ticket, lock, { signal, onStep }));
       ticket.origin = await ensureRegion(context, node, lock);
+      // What only mounts that are gone had held is this join's to remove, as if it had made it.
+      if (freed && lock.references() === 0) ticket.origin = "created";
       if (isFurtherMount) {
         if (lock.references() === 0) {
           emit(onStep, { step: "repair-reference", region: volume.uuid });
+          await this.#note(ticket, true, onStep);
           lock.take(false);
         }
         emit(onStep, { step: "additional-mount", region: volume.uuid, references: lock.references() });
         return;
       }
+      await this.#note(ticket, false, onStep);
       const references = lock.take(true);
       ticket.counted = true;
       emit(onStep, { step: "reference", region: volume.uuid, references, persistent: ticket.persistent });
@@ -129,9 +138,34 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
     }
   }
 
-  /** Leaves no set and no region that this begin made (B6, B9). */
+  /** Writes the note of a reference before the reference is taken, or before it becomes persistent. */
+  async #note(ticket: ClassicTicket, persistent: boolean, onStep?: OnStep): Promise<void> {
+    const { service, region, cluster, device, deviceNumber, request } = ticket;
+    const pid = (await readHint(this.native, `${ticket.directory}/pid`))?.trim() ?? null;
+    ticket.record ??= await newRecord(this.native, {
+      region,
+      service,
+      cluster,
+      device,
+      deviceNumber: deviceNumber === null ? null : `${deviceNumber.major}:${deviceNumber.minor}`,
+      thread: await heartbeatThread(this.native, pid),
+      persistent,
+      handed: request.handed ?? false,
+      directory: request.directory ?? null,
+    });
+    ticket.record = { ...ticket.record, persistent };
+    await writeRecord(this.native, ticket.record, onStep);
+  }
+
+  async #forget(ticket: ClassicTicket, onStep?: OnStep): Promise<void> {
+    if (ticket.record !== null) await forgetRecord(this.native, ticket.record.id, onStep);
+    ticket.record = null;
+  }
+
+  /** Leaves no set, no region and no note that this begin made (B6, B9). */
   async #undoBegin(lock: RegionLock, ticket: ClassicTicket, error: unknown): Promise<void> {
     try {
+      await this.#forget(ticket);
       const present = await exists(this.native, ticket.directory);
       if (present && ticket.origin === "created" && lock.references() === 0)
         await stopUnreferenced(this.native, ticket.directory, lock, null);
@@ -143,7 +177,15 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
 
   protected async _confirm(ticket: ClassicTicket, onStep?: OnStep): Promise<void> {
     if (ticket.counted && ticket.persistent) {
-      await withRegionLock(this.native, ticket.region, true, { onStep }, async (lock) => lock.handOver());
+      await withRegionLock(this.native, ticket.region, true, { onStep }, async (lock) => {
+        await this.#note(ticket, true, onStep);
+        try {
+          lock.handOver();
+        } catch (error) {
+          await this.#note(ticket, false, onStep);
+          throw error;
+        }
+      });
     }
     ticket.volumeLock?.release();
     ticket.volumeLock = null;
@@ -154,7 +196,10 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
       await withRegionLock(this.native, ticket.region, true, { onStep }, async (lock) => {
         const { references } = lock.drop(true);
         ticket.counted = false;
-        if (references > 0) return emit(onStep, { step: "leave", region: ticket.region, references });
+        if (references > 0) {
+          emit(onStep, { step: "leave", region: ticket.region, references });
+          return this.#forget(ticket, onStep);
+        }
         try {
           await stopUnreferenced(this.native, ticket.directory, lock, null, onStep);
         } catch (error) {
@@ -165,6 +210,7 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
             throw error;
           }
         }
+        await this.#forget(ticket, onStep);
       });
     }
     ticket.volumeLock?.release();
@@ -173,7 +219,7 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
 
   protected async _leave(ticket: ClassicTicket, onStep?: OnStep): Promise<void> {
     if (ticket.mode === "global") return;
-    if (ticket.persistent) {
+    if (ticket.service === MOUNT_SERVICE) {
       const outcome = await leaveMount(
         this.native,
         { ...ticket, kernelLeaves: false, patienceMs: DISMOUNT_PATIENCE_MS },
@@ -188,9 +234,11 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
       }
       return;
     }
-    await withRegionLock(this.native, ticket.region, true, { onStep }, (lock) =>
-      dropReference(this.native, ticket.directory, lock, true, onStep),
-    );
+    await withRegionLock(this.native, ticket.region, true, { onStep }, async (lock) => {
+      const which = { count: 1, undo: !ticket.persistent };
+      await dropReferences(this.native, ticket.directory, lock, which, onStep);
+      await this.#forget(ticket, onStep);
+    });
   }
 }
 
@@ -250,51 +298,5 @@ async function checkGlobalHeartbeat(native: Native, cluster: RunningCluster, nod
       `node ${node.number} ('${node.name}') of cluster '${cluster.name}' does not heartbeat`,
       fields,
     );
-  }
-}
-
-export interface MountLeave {
-  region: string;
-  directory: string;
-  device: string | null;
-  deviceNumber: DeviceNumber | null;
-  /** hb_ctl_path names a program that the kernel runs at the end of a superblock: it drops the reference, not we */
-  kernelLeaves: boolean;
-  /** how long to wait for the claim of a superblock that is on its way out */
-  patienceMs: number;
-}
-
-/**
- * Drops the mount reference of a superblock, if the superblock is really gone. The device stays claimed while the reference
- * goes, so no mount can slip in between (commands 2.6, S5 and S6). Where the kernel leaves, only what its program left
- * without any reference is removed.
- */
-export async function leaveMount(
-  native: Native,
-  leave: MountLeave,
-  options: { signal?: AbortSignal | undefined; onStep?: OnStep | undefined },
-): Promise<"left" | "still-in-use"> {
-  const volumeLock = await lockVolume(native, leave.region, options);
-  let claim: Held | null = null;
-  try {
-    const path =
-      leave.deviceNumber === null ? null : await devicePath(native, leave.deviceNumber, leave.device);
-    if (leave.deviceNumber !== null && (await hasLiveSuperblock(native, leave.deviceNumber)))
-      return "still-in-use";
-    if (path !== null) {
-      claim = await claimDeadDevice(native, path, leave.patienceMs);
-      if (claim === null) return "still-in-use";
-    }
-    if ((await native.regionSemaphores(leave.region)) === null && !(await exists(native, leave.directory)))
-      return "left";
-    await withRegionLock(native, leave.region, true, options, async (lock) => {
-      if (!leave.kernelLeaves) await dropReference(native, leave.directory, lock, false, options.onStep);
-      else if (lock.references() === 0)
-        await stopUnreferenced(native, leave.directory, lock, null, options.onStep);
-    });
-    return "left";
-  } finally {
-    claim?.release();
-    volumeLock.release();
   }
 }

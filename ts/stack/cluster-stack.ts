@@ -15,6 +15,12 @@ export interface JoinRequest {
   volume: Volume;
   /** who joins: `ocfs2` for a mount, else the program's name */
   service: string;
+  /** whether the join is to outlive this process once it is complete; default: for mounts only */
+  persistent?: boolean | undefined;
+  /** the reference of a mount that another program is about to make, as 1.2's mount has it taken */
+  handed?: boolean | undefined;
+  /** the mount point, where there is one: a hint for people */
+  directory?: string | undefined;
   signal?: AbortSignal | undefined;
   onStep?: OnStep | undefined;
 }

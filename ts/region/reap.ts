@@ -1,0 +1,186 @@
+// Dropping what an audit found to be left over, and nothing else.
+//
+// Facts relied on: a plan is made from a moment's look, so each region is looked at again under the volume's lock (no mount of ours is
+// under way), with the device claimed (no mount at all can begin, and the last superblock is completely gone, the kernel's call-out
+// included) and with the region's mutex held (no tool joins or leaves). What is planned then must be what was planned before. Where
+// the device is gone, the kernel's refusal to remove a pinned region is the last guard (liveness.ts).
+//
+// References that nothing accounts for belong to C tools: only force drops them, and never from a volume that is mounted.
+import { isCode, O2cbError } from "../errors.ts";
+import type { Held, Native, RegionLock } from "../native-types.ts";
+import { emit, type OnStep } from "../steps.ts";
+import { isRegionName } from "../volume.ts";
+import { audit } from "./audit.ts";
+import type { Audit, ReapAction, ReapPlan, ReapResult, RegionAudit } from "./audit-types.ts";
+import { pinsRegions, proveDeath } from "./liveness.ts";
+import { withRegionLock } from "./lock.ts";
+import { forgetRecord, sweepHalfWritten } from "./record.ts";
+
+import { registeredCluster } from "./regions.ts";
+import { destroySet, dropReferences } from "./stop-region.ts";
+import { lockVolume } from "./volume-lock.ts";
+
+export interface ReapChoice {
+  /** drop references that nothing accounts for as well */
+  force?: boolean | undefined;
+  /** only these */
+  regions?: readonly string[] | undefined;
+}
+
+/** What a reap would do about what an audit saw. */
+export function planReap(seen: Audit, choice: ReapChoice = {}): ReapPlan {
+  const plan: ReapPlan = { time: seen.time, actions: [], kept: [] };
+  for (const region of seen.regions) {
+    if (choice.regions !== undefined && !choice.regions.includes(region.region)) continue;
+    const action = planRegion(region, choice.force ?? false);
+    if (action !== null) plan.actions.push(action);
+    else if (region.verdict !== "absent")
+      plan.kept.push({ region: region.region, verdict: region.verdict, reason: region.reason });
+  }
+  return plan;
+}
+
+function planRegion(seen: RegionAudit, force: boolean): ReapAction | null {
+  const nothing = {
+    region: seen.region,
+    drop: 0,
+    forced: 0,
+    stop: false,
+    removeSet: false,
+    records: seen.staleRecords,
+  };
+  const onlyRecords =
+    seen.staleRecords.length === 0
+      ? null
+      : { ...nothing, reason: `only notes of joins that are over: ${seen.reason}` };
+  const isBusy = seen.lastUser?.holdsMutex === true || !isRegionName(seen.region);
+  if (isBusy || seen.references === null || seen.mode === "global") return null;
+  if (seen.superblock.state === "alive") return onlyRecords;
+  if (seen.superblock.state === "unknown") return null;
+  const forced = force ? seen.unexplained : 0;
+  const drop = seen.stale;
+  const left = seen.references - drop - forced;
+  const relies = seen.domains.length > 0 || seen.pinned === true;
+  const stop = left === 0 && seen.directory !== null && !relies;
+  const removeSet = left === 0 && seen.hasSet && (stop || seen.directory === null);
+  // A domain of a program's keeps the region: the last reference stays with it.
+  if (relies && left === 0) return onlyRecords;
+  if (drop + forced === 0 && !stop && !removeSet) return onlyRecords;
+  return { ...nothing, drop, forced, stop, removeSet, reason: seen.reason };
+}
+
+export interface ReapOptions {
+  signal?: AbortSignal | undefined;
+  onStep?: OnStep | undefined;
+  /** how long to wait for the claim of a superblock that is on its way out; default 1000 */
+  patienceMs?: number | undefined;
+  /** how long to wait for a region's mutex; default 10 s: a plan is of the moment */
+  lockLimitMs?: number | undefined;
+}
+
+/** Carries a plan out, region by region, all at once. What cannot be done is said in `skipped`; nothing is half done. */
+export async function reap(native: Native, plan: ReapPlan, options: ReapOptions = {}): Promise<ReapResult> {
+  const result: ReapResult = { done: [], skipped: [], kept: plan.kept };
+  await Promise.all(
+    plan.actions.map(async (action) => {
+      try {
+        const reason = await reapRegion(native, action, options);
+        if (reason === null) result.done.push(action);
+        else result.skipped.push({ region: action.region, reason, code: null });
+      } catch (error) {
+        if (isCode(error, "O2CB_ABORTED") && options.signal?.aborted) throw error;
+        const code = error instanceof O2cbError ? error.code : null;
+        result.skipped.push({ region: action.region, reason: (error as Error).message, code });
+      }
+    }),
+  );
+  await sweepHalfWritten(native);
+  const order = (one: { region: string }, other: { region: string }): number =>
+    one.region < other.region ? -1 : 1;
+  result.done.sort(order);
+  result.skipped.sort(order);
+  return result;
+}
+
+/** Null when done, else why not. */
+async function reapRegion(native: Native, action: ReapAction, options: ReapOptions): Promise<string | null> {
+  const { region, drop, forced, stop, removeSet } = action;
+  const isOnlyNotes = drop + forced === 0 && !stop && !removeSet;
+  if (isOnlyNotes) {
+    const now = planRegion(await lookAgain(native, region, false), false);
+    const known = new Set(now?.records ?? []);
+    for (const id of action.records) if (known.has(id)) await forgetRecord(native, id, options.onStep);
+    return null;
+  }
+  const volumeLock = await lockVolume(native, region, options);
+  let claim: Held | null = null;
+  try {
+    const before = await lookAgain(native, region, false);
+    const cluster = await registeredCluster(native);
+    const canPin = cluster !== null && (await pinsRegions(native, cluster.heartbeatDirectory));
+    const subject = { region, disk: before.disk, device: numberOf(before.deviceNumber) };
+    const death = await proveDeath(native, subject, {
+      patienceMs: options.patienceMs ?? 1000,
+      canPin,
+      signal: options.signal,
+    });
+    claim = death.claim;
+    if (death.state !== "dead")
+      return `its superblock is not proven to be gone: ${death.evidence.at(-1)?.says}`;
+    const lockOptions = {
+      signal: options.signal,
+      onStep: options.onStep,
+      limitMs: options.lockLimitMs ?? 10_000,
+    };
+    return await withRegionLock(native, region, true, lockOptions, (lock) =>
+      dropPlanned(native, action, lock, options),
+    );
+  } finally {
+    claim?.release();
+    volumeLock.release();
+  }
+}
+
+async function dropPlanned(
+  native: Native,
+  action: ReapAction,
+  lock: RegionLock,
+  { onStep }: ReapOptions,
+): Promise<string | null> {
+  const now = await lookAgain(native, action.region, true);
+  // The lock has just made a set where there was none.
+  const again = planRegion({ ...now, hasSet: action.removeSet }, action.forced > 0);
+  if (again === null || !isSame(again, action)) {
+    if (lock.references() === 0 && now.directory === null) destroySet(lock, onStep);
+    return `its state has changed since it was looked at: ${now.reason}`;
+  }
+  emit(onStep, { step: "reap", region: action.region, reason: action.reason });
+  const which = { count: action.drop + action.forced, undo: false };
+  if (now.directory !== null) await dropReferences(native, now.directory, lock, which, onStep);
+  else {
+    for (let left = which.count; left > 0; left -= 1) lock.drop(false);
+    if (lock.references() === 0) destroySet(lock, onStep);
+  }
+  for (const id of action.records) await forgetRecord(native, id, onStep);
+  return null;
+}
+
+async function lookAgain(native: Native, region: string, held: boolean): Promise<RegionAudit> {
+  const { regions } = await audit(native, { regions: [region], probe: !held, held });
+  const [one] = regions;
+  if (one === undefined)
+    throw new O2cbError("O2CB_UNKNOWN_REGION", `the region '${region}' could not be looked at`, {
+      operation: "reap",
+      region,
+    });
+  return one;
+}
+
+function isSame(one: ReapAction, other: ReapAction): boolean {
+  return one.drop === other.drop && one.forced === other.forced && one.stop === other.stop;
+}
+
+function numberOf(text: string | null): { major: number; minor: number } | null {
+  const [major, minor] = (text ?? "").split(":").map(Number);
+  return major === undefined || minor === undefined || text === null ? null : { major, minor };
+}

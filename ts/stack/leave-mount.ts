@@ -1,0 +1,94 @@
+// The leave of a mount, long after its join and usually in another process: what the last unmount does.
+//
+// Facts relied on: commands 2.6, S5 and S6; architecture rule 1 (one mount reference for each superblock). The device stays claimed
+// while the reference goes, so no mount can slip in between.
+import { exists } from "../attributes.ts";
+import type { DeviceNumber, Held, Native, RegionLock } from "../native-types.ts";
+import { requireHostNamespaces } from "../namespaces.ts";
+import { claimDeadDevice, hasLiveSuperblock } from "../region/liveness.ts";
+import { withRegionLock } from "../region/lock.ts";
+import { mountAccount, type MountAccount } from "../region/mount-account.ts";
+import { forgetRecord } from "../region/record.ts";
+import { dropReferences, stopUnreferenced } from "../region/stop-region.ts";
+import { devicePath } from "../region/superblock.ts";
+import { lockVolume } from "../region/volume-lock.ts";
+import { emit, type OnStep } from "../steps.ts";
+import { MOUNT_SERVICE } from "./cluster-stack.ts";
+
+export interface MountLeave {
+  region: string;
+  directory: string;
+  device: string | null;
+  deviceNumber: DeviceNumber | null;
+  /** hb_ctl_path names a program that the kernel runs at the end of a superblock: it drops the reference, not we */
+  kernelLeaves: boolean;
+  /** how long to wait for the claim of a superblock that is on its way out */
+  patienceMs: number;
+}
+
+/**
+ * Drops the mount reference of a superblock, if the superblock is really gone. Where the kernel leaves, only what its program
+ * left without any reference is removed.
+ */
+export async function leaveMount(
+  native: Native,
+  leave: MountLeave,
+  options: { signal?: AbortSignal | undefined; onStep?: OnStep | undefined },
+): Promise<"left" | "still-in-use"> {
+  await requireHostNamespaces(native, "leave");
+  const volumeLock = await lockVolume(native, leave.region, options);
+  let claim: Held | null = null;
+  try {
+    const path =
+      leave.deviceNumber === null ? null : await devicePath(native, leave.deviceNumber, leave.device);
+    if (leave.deviceNumber !== null && (await hasLiveSuperblock(native, leave.deviceNumber)))
+      return "still-in-use";
+    if (path !== null) {
+      claim = await claimDeadDevice(native, path, leave.patienceMs);
+      if (claim === null) return "still-in-use";
+    }
+    if ((await native.regionSemaphores(leave.region)) === null && !(await exists(native, leave.directory))) {
+      await forgetMounts(native, await mountAccount(native, leave, 0, "dead"), options.onStep);
+      return "left";
+    }
+    await withRegionLock(native, leave.region, true, options, async (lock) => {
+      if (!leave.kernelLeaves) await dropMount(native, leave, lock, options.onStep);
+      else {
+        const accounted = await mountAccount(native, leave, lock.references(), "alive");
+        if (lock.references() === 0)
+          await stopUnreferenced(native, leave.directory, lock, null, options.onStep);
+        await forgetMounts(native, accounted, options.onStep);
+      }
+    });
+    return "left";
+  } finally {
+    claim?.release();
+    volumeLock.release();
+  }
+}
+
+/** Under the mutex, for a superblock that has just ended: its references go, those of others stay. */
+export async function dropMount(
+  native: Native,
+  where: { region: string; directory: string },
+  lock: RegionLock,
+  onStep: OnStep | undefined,
+): Promise<{ references: number; stopped: boolean }> {
+  const accounted = await mountAccount(native, where, lock.references(), "alive");
+  const count = accounted.own?.references ?? 0;
+  const result =
+    count === 0 && lock.references() > 0
+      ? { references: lock.references(), stopped: false }
+      : await dropReferences(native, where.directory, lock, { count, undo: false }, onStep);
+  if (count === 0 && result.references > 0)
+    emit(onStep, { step: "leave", region: where.region, references: result.references });
+  await forgetMounts(native, accounted, onStep);
+  return result;
+}
+
+/** Forgets the notes of mounts, and those that mean nothing any more. */
+async function forgetMounts(native: Native, accounted: MountAccount, onStep?: OnStep): Promise<void> {
+  const stale = new Set(accounted.staleRecords);
+  for (const { id, service, persistent } of accounted.records)
+    if (stale.has(id) || (persistent && service === MOUNT_SERVICE)) await forgetRecord(native, id, onStep);
+}
