@@ -217,6 +217,13 @@ fn a_dying_superblock_is_told_once_through_whatever_mount_it_was_added_where_roo
         assert!(all(&watch).is_empty());
         mounts.tmpfs(&one, "");
         assert_eq!(events(&watch), [Event::Mounts]);
+        // However much happens in directories, the mount table has its turn.
+        let busy = directory(&watch, &two);
+        file(&two.join("a"));
+        mounts.tmpfs(&one, "");
+        assert_eq!(events(&watch), [Event::Changed(busy, Some("a".into())), Event::Mounts]);
+        mounts.unmount(&one);
+        watch.remove(busy);
         make(&one.join("part"));
         mounts.bind(&one.join("part"), &two);
         let number = device(&one);
@@ -311,6 +318,9 @@ fn a_watched_directory_whose_file_system_ends_is_gone_where_root() {
         let id = directory(&watch, &place);
         let mount = mounted(&watch, &place, device(&place)).unwrap();
         assert_ne!(id, mount);
+        // The second role does not take the first one's events away.
+        file(&place.join("a"));
+        assert_eq!(all(&watch), [Event::Changed(id, Some("a".into()))]);
         mounts.unmount(&place);
         let told = all(&watch);
         assert_eq!(told.len(), 2, "{told:?}");
