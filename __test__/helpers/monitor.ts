@@ -74,12 +74,17 @@ export class RunningMonitor {
     await this.until(() => this.monitor.looks >= wanted, `${more} more looks`);
   }
 
-  /** Ends it as a signal does, and its process. */
-  async stop(): Promise<void> {
+  /** Ends it as a signal does. */
+  async end(): Promise<void> {
     this.#end.abort();
     await this.#ended;
-    this.native.exit();
     if (this.failure !== null) throw this.failure;
+  }
+
+  /** The same, and its process ends. */
+  async stop(): Promise<void> {
+    await this.end();
+    this.native.exit();
   }
 
   /** SIGKILL: nothing is tidied up. */

@@ -122,12 +122,14 @@ async function lookAtSuperblock(
   const { references, growth } = observe(region, own, tracked.growth, isNew, Date.now());
   if (!isAlive || references === 0) {
     tracked.growth = growth;
+    tracked.isUnnoted = false;
     return false;
   }
   // Only of one that is watched: it was alive a moment ago, and its death will be told.
-  if (tracked.watch === null || !(await note(looking, region, own, references))) return false;
-  tracked.growth = growth;
-  return true;
+  if (tracked.watch === null) return false;
+  tracked.isUnnoted = !(await note(looking, tracked, region, own, references));
+  if (!tracked.isUnnoted) tracked.growth = growth;
+  return !tracked.isUnnoted;
 }
 
 function endSuperblock(looking: Looking, tracked: TrackedRegion): void {
@@ -165,6 +167,7 @@ async function watchSuperblock(
 
 async function note(
   { native, onStep }: Looking,
+  tracked: TrackedRegion,
   region: RegionAudit,
   mounts: readonly MountSeen[],
   references: number,
@@ -183,7 +186,8 @@ async function note(
     directory: first?.directory ?? null,
     namespace: first?.namespace ?? null,
   });
-  return writeRecord(native, record, onStep);
+  // It is tried again, but said once.
+  return writeRecord(native, record, tracked.isUnnoted ? undefined : onStep);
 }
 
 /** What is to be done, or told, or waited for. */
@@ -206,7 +210,7 @@ function decide(
     tracked.settled("stuck");
     if (state === "dead" && !isReaping && !isBusy) tracked.leaving = false;
     const isUnwatched = isAlive && region.directory !== null && tracked.watch === null;
-    if (region.mode === "local" && (isBusy || tracked.leaving || isUnwatched))
+    if (region.mode === "local" && (isBusy || tracked.leaving || isUnwatched || tracked.isUnnoted))
       alarm.ask(tracked.later(now, scale));
     else if (!isReaping) {
       tracked.decided();
@@ -217,6 +221,7 @@ function decide(
   const isWaiting =
     region.holders.some(({ kind }) => kind === "process") ||
     state === "unknown" ||
+    region.references === null ||
     (!isAlive && (region.unexplained > 0 || region.holders.some(({ kind }) => kind === "mount")));
   if (region.mode === "local" && isWaiting) alarm.ask(now + SELDOM_MS * scale);
 }

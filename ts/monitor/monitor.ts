@@ -102,6 +102,11 @@ export class Monitor {
     };
   }
 
+  /** when it looks again by itself, milliseconds since 1970; null where only an event leads to it */
+  get nextLook(): number | null {
+    return this.#alarm.at;
+  }
+
   /** Looks so far, those that failed included. */
   get looks(): number {
     return this.#looks;

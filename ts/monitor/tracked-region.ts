@@ -23,6 +23,8 @@ export class TrackedRegion {
   died = false;
   /** a superblock has died, and what it held is not known to be gone */
   leaving = false;
+  /** a reference of its superblock could not be written down yet */
+  isUnnoted = false;
   /** to compare the count with; null where this monitor's first look saw the region already */
   growth: Growth | null;
   /** what waits before it is told or removed, so that what is only passing by is left alone */
