@@ -9,6 +9,7 @@
 //     native.failCall("startHeartbeat", { errno: "EIO" });   // or by number, or kill
 //     await walkFaults(scenario, { setup: classicLocal, check: ({ kernel, title }) => t.deepEqual(kernel.leftovers(), [], title) });
 export { FakeClock } from "./fake/clock.ts";
+export { deaths, type Death } from "./fake/deaths.ts";
 export { volume, type BlockDevice, type VolumeContent, type VolumeSettings } from "./fake/device.ts";
 export { modernKernel, oldDriver, type KernelFeatures } from "./fake/features.ts";
 export type { Hold } from "./fake/gates.ts";
@@ -31,6 +32,7 @@ export {
   type SetupSettings,
 } from "./fake/setups.ts";
 export { shuffleTurns } from "./fake/shuffle.ts";
+export { INITIAL_IPC, INITIAL_PID, type TaskSettings } from "./fake/task.ts";
 export {
   walkAborts,
   walkFaults,

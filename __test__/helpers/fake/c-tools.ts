@@ -30,12 +30,13 @@ export class CTools {
     return this.#run("ocfs2_hb_ctl", (task) => this.#begin(task, this.#scan(uuid), true));
   }
 
-  /** `ocfs2_hb_ctl -K -u UUID`: what the kernel runs too. */
-  hbCtlStop(uuid: string): Promise<void> {
-    return this.#run("ocfs2_hb_ctl", async (task) => {
+  /** `ocfs2_hb_ctl -K -u UUID`: what the kernel runs too, as a task of its own. */
+  hbCtlStop(uuid: string, task?: Task): Promise<void> {
+    const stop = async (own: Task): Promise<void> => {
       this.#scan(uuid);
-      await this.#leave(task, uuid, true);
-    });
+      await this.#leave(own, uuid, true);
+    };
+    return this.#run("ocfs2_hb_ctl", stop, "startHeartbeat", task);
   }
 
   /** `ocfs2_hb_ctl -I -u UUID`: the references; the set is made where there is none. */
@@ -115,14 +116,15 @@ export class CTools {
     name: string,
     work: (task: Task) => Promise<void>,
     call: CallName = "startHeartbeat",
+    given?: Task,
   ): Promise<void> {
-    const task = this.#kernel.task({ name });
+    const task = given ?? this.#kernel.task({ name });
     try {
       await work(task);
     } catch (error) {
       throw explain(call, error);
     } finally {
-      task.end();
+      if (given === undefined) task.end();
     }
   }
 
@@ -217,11 +219,11 @@ function explain(call: CallName, error: unknown): unknown {
 }
 
 /** The program that stands at hb_ctl_path where the C tools are installed. */
-export function ocfs2HbCtl(kernel: FakeKernel): (args: readonly string[]) => Promise<number> {
-  return async ([action, , uuid]) => {
+export function ocfs2HbCtl(kernel: FakeKernel): (args: readonly string[], task: Task) => Promise<number> {
+  return async ([action, , uuid], task) => {
     if (action !== "-K" || uuid === undefined) return 0;
     try {
-      await kernel.cTool.hbCtlStop(uuid);
+      await kernel.cTool.hbCtlStop(uuid, task);
       return 0;
     } catch (error) {
       if (error instanceof O2cbError) return 1;

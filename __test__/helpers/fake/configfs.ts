@@ -3,6 +3,7 @@
 // Facts relied on: kernel-abi 1.1-1.5 (linux: fs/ocfs2/cluster/nodemanager.c, heartbeat.c). One cluster at most; a node's
 // attributes are set once and in order; `mode` and `dead_threshold` are globals of the module, and what the kernel will not
 // take of them it ignores while the write succeeds.
+import { DirectoryEvents, WatchedMap } from "./directory-events.ts";
 import { refuse } from "./errors.ts";
 import { kernelNumber } from "./kernel-number.ts";
 import { Region, type RegionHost } from "./region.ts";
@@ -19,6 +20,7 @@ export class ClusterNode {
   address: string | null = null;
   number: number | null = null;
   local = false;
+  readonly events = new DirectoryEvents();
 
   constructor(name: string) {
     this.name = name;
@@ -27,13 +29,17 @@ export class ClusterNode {
 
 export class Cluster {
   readonly name: string;
-  readonly nodes = new Map<string, ClusterNode>();
-  readonly regions = new Map<string, Region>();
+  readonly nodes = new WatchedMap<ClusterNode>();
+  readonly regions = new WatchedMap<Region>();
+  readonly events = new DirectoryEvents();
   readonly timeouts = { idle_timeout_ms: 30_000, keepalive_delay_ms: 2000, reconnect_delay_ms: 2000 };
   fenceMethod: "reset" | "panic" = "reset";
 
   constructor(name: string) {
     this.name = name;
+    // Its two groups go with it.
+    for (const group of [this.nodes, this.regions])
+      this.events.listen((event) => void (event.kind === "gone" && group.events.tell(event)));
   }
 
   get localNode(): ClusterNode | null {
@@ -43,7 +49,7 @@ export class Cluster {
 
 /** The machine's side of the tree. */
 export interface ConfigfsHost extends RegionHost {
-  readonly clusters: Map<string, Cluster>;
+  readonly clusters: WatchedMap<Cluster>;
   /** globals of the module o2hb: they outlive clusters */
   readonly heartbeat: { mode: "local" | "global"; deadThreshold: number };
 }
@@ -64,6 +70,7 @@ export function clusterSubsystem(host: ConfigfsHost): DirectoryNode {
         if (cluster !== undefined && cluster.nodes.size + cluster.regions.size > 0) refuse("ENOTEMPTY");
         host.clusters.delete(name);
       },
+      events: host.clusters.events,
     },
   );
 }
@@ -81,14 +88,17 @@ function clusterDirectory(host: ConfigfsHost, cluster: Cluster): DirectoryNode {
       cluster.timeouts[name] = Number(value);
     },
   });
-  return computedDirectory(() => ({
-    idle_timeout_ms: timeout("idle_timeout_ms"),
-    keepalive_delay_ms: timeout("keepalive_delay_ms"),
-    reconnect_delay_ms: timeout("reconnect_delay_ms"),
-    fence_method: host.features.heartbeatMode && fenceMethod(cluster),
-    node: nodeGroup(cluster, host),
-    heartbeat: heartbeatGroup(host, cluster),
-  }));
+  return computedDirectory(
+    () => ({
+      idle_timeout_ms: timeout("idle_timeout_ms"),
+      keepalive_delay_ms: timeout("keepalive_delay_ms"),
+      reconnect_delay_ms: timeout("reconnect_delay_ms"),
+      fence_method: host.features.heartbeatMode && fenceMethod(cluster),
+      node: nodeGroup(cluster, host),
+      heartbeat: heartbeatGroup(host, cluster),
+    }),
+    { events: cluster.events },
+  );
 }
 
 function fenceMethod(cluster: Cluster): FileNode {
@@ -120,6 +130,7 @@ function nodeGroup(cluster: Cluster, host: ConfigfsHost): DirectoryNode {
         if (host.features.pinning && beats && cluster.nodes.get(name)?.local) refuse("EBUSY");
         cluster.nodes.delete(name);
       },
+      events: cluster.nodes.events,
     },
   );
 }
@@ -198,6 +209,7 @@ function heartbeatGroup(host: ConfigfsHost, cluster: Cluster): DirectoryNode {
         await region.stop();
         cluster.regions.delete(name);
       },
+      events: cluster.regions.events,
     },
   );
 }

@@ -94,6 +94,9 @@ export const callKinds = {
   makeDirectory: { operation: "make-directory", syscall: "mkdir" },
   removeDirectory: { operation: "remove-directory", syscall: "rmdir" },
   readLink: { operation: "read-link", syscall: "readlink" },
+  listFiles: { operation: "list-files", syscall: "getdents" },
+  replaceFile: { operation: "replace-file", syscall: "rename" },
+  removeFile: { operation: "remove-file", syscall: "unlink" },
   startHeartbeat: {
     operation: "start-heartbeat",
     syscall: "write",
@@ -114,6 +117,8 @@ export const callKinds = {
       errno === "EINVAL" ? "O2CB_NOT_MOUNTED" : butForTheCaller("O2CB_UNMOUNT_FAILED")(errno),
   },
   mounts: { operation: "read-mounts", syscall: "open" },
+  mountNamespaces: { operation: "list-namespaces", syscall: "readlink" },
+  watchEvents: { operation: "watch-events", syscall: "inotify_init" },
   setIoPriority: { operation: "set-io-priority", syscall: "ioprio_set" },
   runProgram: { operation: "run-program", syscall: "posix_spawn" },
   lockFile: { operation: "lock-file", syscall: "open", recode: among("O2CB_TIMEOUT", "EAGAIN") },
@@ -140,6 +145,11 @@ export const callKinds = {
   },
   "RegionLock.destroy": { operation: "destroy-semaphores", syscall: "semctl" },
   "RegionLock.release": { operation: "release-region", syscall: "semtimedop" },
+  "EventWatch.addMount": { operation: "watch-mount", syscall: "inotify_add_watch" },
+  "EventWatch.addDirectory": { operation: "watch-directory", syscall: "inotify_add_watch" },
+  "EventWatch.remove": { operation: "unwatch", syscall: "inotify_rm_watch" },
+  "EventWatch.next": { operation: "next-events", syscall: "poll" },
+  "EventWatch.release": { operation: "release", syscall: "close" },
   "Held.release": { operation: "release", syscall: "close" },
 } as const satisfies Record<string, CallKind>;
 

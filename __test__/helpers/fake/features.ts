@@ -10,6 +10,10 @@ export interface KernelFeatures {
   /** a domain keeps its region from being removed */
   pinning: boolean;
   debugfs: boolean;
+  /** /proc/PID/ns: since 3.0, with `pid` and `mnt` since 3.8 */
+  namespaceLinks: boolean;
+  /** /proc tells the whole name of a kernel thread, not 15 bytes of it: since 5.17 */
+  fullThreadNames: boolean;
   /** /sys/fs/ocfs2/<disk>: since 4.7 */
   deviceSysfs: boolean;
   /** the mount calls of 5.2 */
@@ -25,6 +29,8 @@ export const modernKernel: KernelFeatures = {
   pid: true,
   pinning: true,
   debugfs: true,
+  namespaceLinks: true,
+  fullThreadNames: false,
   deviceSysfs: true,
   fsopen: true,
   optionParser: "legacy",
@@ -37,6 +43,8 @@ export const oldDriver: KernelFeatures = {
   pid: false,
   pinning: false,
   debugfs: false,
+  namespaceLinks: false,
+  fullThreadNames: false,
   deviceSysfs: false,
   fsopen: false,
   optionParser: "legacy",

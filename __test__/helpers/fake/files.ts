@@ -1,10 +1,12 @@
 // Paths, attributes and directories as one fake process sees them.
 import type { CallOptions, Held, PathFacts } from "../../../ts/native-types.ts";
+import { never } from "./deferred.ts";
 import { refuse, refuseWithCode } from "./errors.ts";
 import { namespaceAt } from "./mount-calls.ts";
 import { FakeProcess } from "./process.ts";
-import type { TreeNode } from "./tree.ts";
-import { isMountRoot, type Mount, type Place } from "./vfs.ts";
+import { replaceFile } from "./replace-file.ts";
+import { plainFile, PlainDirectory, type TreeNode } from "./tree.ts";
+import { checkWritable, isMountRoot, type Mount, type Place } from "./vfs.ts";
 
 const MAX_READ = 65_536;
 const MAX_WRITE = 4095;
@@ -37,9 +39,11 @@ export class FakeFiles extends FakeProcess {
           "O2CB_INTERNAL_FAILURE",
           `a value of ${length} bytes; one write takes 1 to ${MAX_WRITE}`,
         );
-      const { node } = this.walk(path);
+      const place = this.walk(path);
+      const { node } = place;
       if (node.kind === "directory") refuse("EISDIR", { syscall: "open" });
       if (node.kind !== "file" || node.write === undefined) return refuse("EACCES", { syscall: "open" });
+      checkWritable(place, "grow");
       node.write(value, this.task);
     });
   }
@@ -57,6 +61,7 @@ export class FakeFiles extends FakeProcess {
       const { directory, name, entry } = this.task.namespace.parentOf(path, this.task);
       if (entry !== undefined) refuse("EEXIST");
       if (directory.node.kind !== "directory" || directory.node.make === undefined) return refuse("EPERM");
+      checkWritable(directory, "grow");
       directory.node.make(name, this.task);
     });
   }
@@ -68,6 +73,7 @@ export class FakeFiles extends FakeProcess {
       if (entry.kind !== "directory") refuse("ENOTDIR");
       if (isMountRoot(this.walk(path))) refuse("EBUSY");
       if (directory.node.kind !== "directory" || directory.node.remove === undefined) return refuse("EPERM");
+      checkWritable(directory, "change");
       await directory.node.remove(name, this.task);
     });
   }
@@ -76,6 +82,37 @@ export class FakeFiles extends FakeProcess {
     return this.call("readLink", [path], options?.signal, () => {
       const { node } = this.task.namespace.walk(path, this.task, false);
       return node.kind === "link" ? node.target : refuse("EINVAL");
+    });
+  }
+
+  listFiles(path: string, options?: CallOptions): Promise<string[]> {
+    return this.call("listFiles", [path], options?.signal, () => {
+      const { node } = this.walk(path);
+      if (node.kind !== "directory") refuse("ENOTDIR", { syscall: "open" });
+      return node.names(this.task).filter((name) => node.get(name, this.task)?.kind !== "directory");
+    });
+  }
+
+  replaceFile(path: string, content: string, mode: number, options?: CallOptions): Promise<void> {
+    return this.call("replaceFile", [path, content, mode], options?.signal, async ({ late, dies }) => {
+      const diesHalfway = (): boolean => {
+        if (dies) this.kill();
+        return dies;
+      };
+      const number = this.calls.length;
+      if (!replaceFile({ task: this.task, path, content, mode, number, diesHalfway })) await never();
+      if (late !== null) refuse(late, { syscall: "fsync" });
+    });
+  }
+
+  removeFile(path: string, options?: CallOptions): Promise<void> {
+    return this.call("removeFile", [path], options?.signal, () => {
+      const { directory, name, entry } = this.task.namespace.parentOf(path, this.task);
+      if (entry === undefined) refuse("ENOENT");
+      if (entry.kind === "directory") refuse("EISDIR");
+      if (!(directory.node instanceof PlainDirectory)) return refuse("EPERM");
+      checkWritable(directory, "change");
+      directory.node.entries.delete(name);
     });
   }
 
@@ -117,21 +154,23 @@ export class FakeFiles extends FakeProcess {
     };
   }
 
-  protected createFile(path: string): void {
-    const cut = path.lastIndexOf("/");
-    const above = this.task.namespace.parentOf(path.slice(0, cut), this.task);
+  /** open(2) with O_CREAT for writing; the directory is made where missing. */
+  protected createFile(path: string): TreeNode {
+    const above = this.task.namespace.parentOf(path.slice(0, path.lastIndexOf("/")), this.task);
     if (above.entry === undefined) {
       if (above.directory.node.kind !== "directory" || above.directory.node.make === undefined)
-        refuse("EPERM", { syscall: "mkdir" });
-      else above.directory.node.make(above.name, this.task);
+        return refuse("EPERM", { syscall: "mkdir" });
+      checkWritable(above.directory, "grow");
+      above.directory.node.make(above.name, this.task);
     }
     const { directory, name, entry } = this.task.namespace.parentOf(path, this.task);
-    if (entry !== undefined) return entry.kind === "directory" ? refuse("EISDIR") : undefined;
-    if (!("put" in directory.node)) refuse("EACCES");
-    (directory.node as { put(path: string, node: TreeNode): void }).put(name, {
-      kind: "file",
-      read: () => "",
-    });
+    if (entry?.kind === "directory") return refuse("EISDIR");
+    checkWritable(directory, entry === undefined ? "grow" : "change");
+    if (entry !== undefined) return entry;
+    if (!(directory.node instanceof PlainDirectory)) return refuse("EACCES");
+    const file = plainFile("", 0o600);
+    directory.node.entries.set(name, file);
+    return file;
   }
 }
 

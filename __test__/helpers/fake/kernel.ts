@@ -1,23 +1,21 @@
 // The fake machine: one node's kernel with its state, shared by every fake process on it. It holds no expectations; tests
 // look at what is left. What a process can do to it is in native.ts, what the C tools do in c-tools.ts.
 //
-// Facts relied on: stated in the files that it is made of: configfs, region, ocfs2, semaphores, vfs, machine-tree.
+// Facts relied on: stated in the files that it is made of: processes, configfs, region, ocfs2, dlmfs, watch, semaphores, vfs, machine-tree.
 import { CTools } from "./c-tools.ts";
-import { FakeClock } from "./clock.ts";
+import type { FakeClock } from "./clock.ts";
 import type { Cluster, ConfigfsHost } from "./configfs.ts";
+import { WatchedMap } from "./directory-events.ts";
+import { Dlmfs, type DlmfsHost, type Domain } from "./dlmfs.ts";
 import { modernKernel, moduleDependencies, type KernelFeatures } from "./features.ts";
-import { FileLocks } from "./file-lock.ts";
 import { Gates, type Hold } from "./gates.ts";
-import { Hardware } from "./hardware.ts";
 import { differences, inventory } from "./leftovers.ts";
-import { INITIAL_IPC, mountTrees } from "./machine-tree.ts";
-import { bind } from "./mount-calls.ts";
+import { mountKernelTree, mountTrees } from "./machine-tree.ts";
 import { FakeNative } from "./native.ts";
-import { pinRegions, unpinRegions, type Ocfs2Host, type Superblock } from "./ocfs2.ts";
+import { pinRegions, unpinRegions, type Superblock } from "./ocfs2.ts";
+import { Processes } from "./processes.ts";
 import type { Region } from "./region.ts";
-import { SemaphoreTable, type SemaphoreSet } from "./semaphores.ts";
-import { Task } from "./task.ts";
-import { MountNamespace } from "./vfs.ts";
+import type { Task, TaskSettings } from "./task.ts";
 
 const REVISION_PATHS = [
   "/sys/fs/o2cb/interface_revision",
@@ -35,25 +33,25 @@ export interface KernelSettings {
   revision?: string;
   /** modules on the disk of the machine; default all */
   availableModules?: readonly string[];
+  /** mounts dlmfs there, such as on /dlm; default: nowhere */
+  dlmfs?: string;
   clock?: FakeClock;
 }
 
-export class FakeKernel extends Hardware implements ConfigfsHost, Ocfs2Host {
+export class FakeKernel extends Processes implements ConfigfsHost, DlmfsHost {
   readonly features: KernelFeatures;
-  readonly clock: FakeClock;
   readonly revisionPath: string;
   revision: string;
   readonly modules = new Set<string>();
   readonly availableModules: ReadonlySet<string>;
-  readonly clusters = new Map<string, Cluster>();
+  readonly clusters = new WatchedMap<Cluster>();
   readonly heartbeat: { mode: "local" | "global"; deadThreshold: number } = {
     mode: "local",
     deadThreshold: 31,
   };
   readonly superblocks = new Set<Superblock>();
   /** DLM domains that are no mount's */
-  readonly domains = new Set<string>();
-  readonly fileLocks = new FileLocks();
+  readonly domains = new WatchedMap<Domain & { events?: undefined }>();
   /** abstract socket names that answer, with the descriptor a connection gets */
   readonly abstractSockets = new Map<string, () => number>();
   /** I/O priorities that were set */
@@ -67,32 +65,23 @@ export class FakeKernel extends Hardware implements ConfigfsHost, Ocfs2Host {
   stackFile: string | null = null;
   hbCtlPath = "/sbin/ocfs2_hb_ctl";
   /** takes the place of the program that hb_ctl_path names, whether it exists or not */
-  callOutHook: ((program: string, args: readonly string[]) => number | Promise<number>) | null = null;
-  readonly namespace: MountNamespace;
-  readonly namespaces = new Map<string, MountNamespace>();
+  callOutHook: ((program: string, args: readonly string[], task: Task) => number | Promise<number>) | null =
+    null;
   readonly cTool: CTools;
   /** between a call and its effect; tests of interleavings replace it */
   turn: () => Promise<void> = () => Promise.resolve();
-  readonly #ipc = new Map<number, SemaphoreTable>();
-  readonly #tasks = new Map<number, Task>();
-  readonly #init: Task;
   readonly #heartbeats = new Gates();
+  readonly #shutdowns = new Gates();
   readonly #dismounts = new Gates();
   readonly #mountCalls = new Gates();
-  #lastPid = 1;
-  #lastMount = 20;
   #clean: string[] = [];
 
   constructor(settings: KernelSettings = {}) {
-    super();
+    super(settings.clock);
     this.features = { ...modernKernel, ...settings.features };
-    this.clock = settings.clock ?? new FakeClock();
     this.revisionPath = settings.revisionPath ?? REVISION_PATHS[0];
     this.revision = settings.revision ?? "5\n";
     this.availableModules = new Set(settings.availableModules ?? Object.keys(moduleDependencies));
-    this.namespace = new MountNamespace("host", () => (this.#lastMount += 1));
-    this.#init = new Task(1, "init", INITIAL_IPC, this.namespace);
-    this.#tasks.set(1, this.#init);
     this.cTool = new CTools(this);
     mountTrees(this, settings.configfs === undefined ? "/sys/kernel/config" : settings.configfs);
     this.installProgram("/sbin/modprobe", (args) =>
@@ -100,75 +89,20 @@ export class FakeKernel extends Hardware implements ConfigfsHost, Ocfs2Host {
     );
     for (const path of ["/bin/true", "/usr/bin/true"]) this.installProgram(path, () => 0);
     for (const path of ["/bin/false", "/usr/bin/false"]) this.installProgram(path, () => 1);
+    if (settings.dlmfs !== undefined) this.mountDlmfs(settings.dlmfs);
     this.markClean();
   }
 
   // -- processes
 
   /** A new process; it is the `Native` that code under test gets. */
-  process(settings: { ipc?: number; namespace?: MountNamespace; name?: string } = {}): FakeNative {
+  process(settings: TaskSettings = {}): FakeNative {
     return new FakeNative(this, this.task(settings));
   }
 
-  /** @internal a process without a face: a C tool, the kernel's helper */
-  task(settings: { ipc?: number; namespace?: MountNamespace; name?: string } = {}): Task {
-    const task = new Task(
-      this.newPid(),
-      settings.name ?? "node",
-      settings.ipc ?? INITIAL_IPC,
-      settings.namespace ?? this.namespace,
-    );
-    this.#tasks.set(task.pid, task);
-    task.atExit("files", () => this.#tasks.delete(task.pid));
-    return task;
-  }
-
-  tasks(): Task[] {
-    return [...this.#tasks.values()];
-  }
-
-  get init(): Task {
-    return this.#init;
-  }
-
-  newPid(): number {
-    return (this.#lastPid += 1) + 1000;
-  }
-
-  semaphores(ipc: number = INITIAL_IPC): SemaphoreTable {
-    let table = this.#ipc.get(ipc);
-    if (table === undefined) this.#ipc.set(ipc, (table = new SemaphoreTable()));
-    return table;
-  }
-
-  /** Every set with where it is: empty for the initial IPC namespace. */
-  semaphoreSets(): [string, SemaphoreSet][] {
-    return [...this.#ipc].flatMap(([ipc, table]) =>
-      table
-        .all()
-        .map((set): [string, SemaphoreSet] => [ipc === INITIAL_IPC ? "" : ` in IPC namespace ${ipc}`, set]),
-    );
-  }
-
-  /** A mount namespace as unshare makes it, reachable under this path (such as `/run/netns/x`). */
-  addNamespace(path: string): MountNamespace {
-    const copy = this.namespace.copy(path);
-    this.namespaces.set(path, copy);
-    this.root.put(path, { kind: "file" });
-    return copy;
-  }
-
-  /** mount --bind in the host's namespace. */
-  bind(source: string, target: string): void {
-    bind(this.namespace, this.namespace.walk(source, this.#init), this.namespace.walk(target, this.#init));
-  }
-
-  /** The last process of a namespace has ended: its mounts go. */
-  async endNamespace(path: string): Promise<void> {
-    const namespace = this.namespaces.get(path);
-    if (namespace === undefined) throw new TypeError(`no namespace at '${path}'`);
-    this.namespaces.delete(path);
-    await namespace.detach(namespace.mounts);
+  /** What runs in a process that is there already: a program of the machine, the kernel's call-out. */
+  processOf(task: Task): FakeNative {
+    return new FakeNative(this, task);
   }
 
   // -- modules and programs
@@ -228,12 +162,32 @@ export class FakeKernel extends Hardware implements ConfigfsHost, Ocfs2Host {
 
   /** A DLM domain, as a directory in dlmfs makes it: pins the region of its name. The function leaves it. */
   joinDomain(name: string): () => void {
-    this.domains.add(name);
+    const domain = this.domains.get(name);
+    if (domain === undefined) this.domains.set(name, { users: 1 });
+    else domain.users += 1;
     pinRegions(this, name, `domain ${name}`);
+    let joined = true;
     return () => {
-      this.domains.delete(name);
-      unpinRegions(this, `domain ${name}`);
+      if (joined) this.leaveDomain(name);
+      joined = false;
     };
+  }
+
+  /** @internal by dlmfs */
+  leaveDomain(name: string): void {
+    const domain = this.domains.get(name);
+    if (domain === undefined) return;
+    domain.users -= 1;
+    if (domain.users > 0) return;
+    this.domains.delete(name);
+    unpinRegions(this, `domain ${name}`);
+  }
+
+  /** mount -t ocfs2_dlmfs, which loads its module. */
+  mountDlmfs(path: string): void {
+    this.loadModule("ocfs2_dlmfs");
+    this.addDirectory(path);
+    mountKernelTree(this, path, new Dlmfs(this));
   }
 
   disaster(what: string): void {
@@ -252,6 +206,11 @@ export class FakeKernel extends Hardware implements ConfigfsHost, Ocfs2Host {
     return this.#heartbeats.hold();
   }
 
+  /** The next superblock that dies waits as its watchers have been told: nothing of it is gone yet but its mounts. */
+  holdShutdown(): Hold {
+    return this.#shutdowns.hold();
+  }
+
   /** The next dismount of a superblock waits: it is gone from sysfs, its domain and its claim are not. */
   holdDismount(): Hold {
     return this.#dismounts.hold();
@@ -266,6 +225,11 @@ export class FakeKernel extends Hardware implements ConfigfsHost, Ocfs2Host {
   async steady(_region: Region, milliseconds: number, interrupt: AbortSignal): Promise<void> {
     await this.#heartbeats.pass(interrupt, () => this.idle());
     this.clock.advance(milliseconds);
+  }
+
+  /** @internal by superblocks */
+  shutDown(): Promise<void> {
+    return this.#shutdowns.pass(null);
   }
 
   /** @internal by superblocks */
@@ -287,12 +251,12 @@ export class FakeKernel extends Hardware implements ConfigfsHost, Ocfs2Host {
     const run =
       this.callOutHook === null || /^(\/usr)?\/bin\/(true|false)$/.test(program)
         ? this.programs.get(program)
-        : (own: readonly string[]) => this.callOutHook?.(program, own) ?? 0;
+        : (own: readonly string[], task: Task) => this.callOutHook?.(program, own, task) ?? 0;
     if (run === undefined) {
       this.callOuts.push({ program, args, status: "missing" });
       return;
     }
-    const task = this.task({ name: program });
+    const task = this.startByKernel(program);
     try {
       this.callOuts.push({ program, args, status: await run(args, task) });
     } finally {

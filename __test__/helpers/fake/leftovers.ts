@@ -1,7 +1,10 @@
 // What there is on a fake machine, as sentences that can be compared.
 import type { FakeKernel } from "./kernel.ts";
+import { PlainDirectory } from "./tree.ts";
 
-/** Regions, semaphore sets, mounts, superblocks, claims and locks, one phrase each. */
+const RECORDS = "ocfs2-group/joins";
+
+/** Regions, semaphore sets, mounts, superblocks, claims, locks and records of joins, one phrase each. */
 export function inventory(kernel: FakeKernel): string[] {
   const found: string[] = [];
   for (const region of kernel.regions()) {
@@ -29,13 +32,26 @@ export function inventory(kernel: FakeKernel): string[] {
     found.push(
       `superblock of ${superblock.device.name} (${superblock.dying ? "dying" : `${superblock.users} users`})`,
     );
-  for (const domain of kernel.domains) found.push(`domain ${domain}`);
+  for (const domain of kernel.domains.keys()) found.push(`domain ${domain}`);
   for (const disk of kernel.disks) {
     if (disk.claim !== null && !kernel.superblocks.has(disk.claim as never))
       found.push(`claim of ${disk.name} by ${disk.claim.by}`);
   }
   for (const lock of kernel.fileLocks.held()) found.push(`lock of ${lock.path} by process ${lock.pid}`);
-  return found;
+  return [...found, ...records(kernel)];
+}
+
+/** The files for locks are meant to stay; those for joins are not. */
+function records(kernel: FakeKernel): string[] {
+  let node: unknown = kernel.run;
+  for (const name of RECORDS.split("/"))
+    node = node instanceof PlainDirectory ? node.entries.get(name) : undefined;
+  if (!(node instanceof PlainDirectory)) return [];
+  return node
+    .names()
+    .map((name) =>
+      name.endsWith(".json") ? `record ${name.slice(0, -".json".length)}` : `half-written file ${name}`,
+    );
 }
 
 /** As multisets: what came, and what went. */

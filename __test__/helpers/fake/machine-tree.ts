@@ -1,47 +1,52 @@
-// The kernel's own file trees on the fake machine: sysfs, procfs, debugfs, and where they are mounted.
+// The kernel's own file trees on the fake machine: sysfs, debugfs (procfs is in proc.ts), and where they are mounted.
 //
 // Facts relied on: kernel-abi 3 and 4, 8 (eras), group-api 1.2-1.6. Each file is computed from the machine's state at each look.
 import type { DeviceNumber } from "../../../ts/native-types.ts";
 import { clusterSubsystem } from "./configfs.ts";
 import { refuse } from "./errors.ts";
 import type { FakeKernel } from "./kernel.ts";
+import { procfs } from "./proc.ts";
+import { tmpfs } from "./tmpfs.ts";
 import {
   computedDirectory,
+  directory,
   link,
   textFile,
   type DirectoryNode,
+  type Entries,
   type FileNode,
-  type TreeNode,
-  type Viewer,
 } from "./tree.ts";
 import type { FileSystem } from "./vfs.ts";
 
 const CONFIGFS_MAGIC = 0x6265_6570;
-/** The inode of the initial IPC namespace on every Linux. */
-export const INITIAL_IPC = 4_026_531_839;
-const MAX_HELPER = 255;
-
-type Entries = Record<string, TreeNode | undefined | false>;
 
 /** The root directory and what is mounted when the machine is up. */
 export function mountTrees(kernel: FakeKernel, configfsAt: string | null): void {
   for (const path of ["sys", "proc", "dev", "run", "etc", "sbin", "config"]) kernel.root.directory(path);
-  const mount = (target: string, type: string, magic: number, minor: number, root: DirectoryNode): void => {
-    const fileSystem: FileSystem = { type, magic, number: { major: 0, minor }, root, superOptions: "rw" };
-    const place = target === "/" ? null : kernel.namespace.walk(target, kernel.init);
-    kernel.namespace.attach(place, {
-      fileSystem,
-      source: type,
-      options: "rw,relatime",
-      root: "/",
-      rootNode: root,
-    });
-  };
+  const mount = (target: string, type: string, magic: number, minor: number, root: DirectoryNode): void =>
+    mountKernelTree(kernel, target, { type, magic, number: { major: 0, minor }, root, superOptions: "rw" });
   mount("/", "ext4", 0xef53, 1, kernel.root);
   mount("/proc", "proc", 0x9fa0, 20, procfs(kernel));
   mount("/sys", "sysfs", 0x6265_6572, 21, sysfs(kernel));
   if (kernel.features.debugfs) mount("/sys/kernel/debug", "debugfs", 0x6462_6720, 22, debugfs(kernel));
   if (configfsAt !== null) mount(configfsAt, "configfs", CONFIGFS_MAGIC, 23, configfs(kernel));
+  mountKernelTree(
+    kernel,
+    "/run",
+    tmpfs(24, kernel.run, () => kernel.runFails),
+  );
+}
+
+/** Mounts a file system without a device in the host's namespace. */
+export function mountKernelTree(kernel: FakeKernel, target: string, fileSystem: FileSystem): void {
+  const place = target === "/" ? null : kernel.namespace.walk(target, kernel.init);
+  kernel.namespace.attach(place, {
+    fileSystem,
+    source: fileSystem.type,
+    options: "rw,relatime",
+    root: "/",
+    rootNode: fileSystem.root,
+  });
 }
 
 function sysfs(kernel: FakeKernel): DirectoryNode {
@@ -55,6 +60,16 @@ function sysfs(kernel: FakeKernel): DirectoryNode {
           [...kernel.disks].map((disk) => [
             numberText(disk.number),
             link(`../../devices/virtual/block/${disk.name}`),
+          ]),
+        ),
+      ),
+    }),
+    class: directory({
+      block: computedDirectory(() =>
+        Object.fromEntries(
+          [...kernel.disks].map((disk) => [
+            disk.name,
+            directory({ dev: textFile(`${numberText(disk.number)}\n`) }),
           ]),
         ),
       ),
@@ -82,10 +97,6 @@ function sysfs(kernel: FakeKernel): DirectoryNode {
 function configfs(kernel: FakeKernel): DirectoryNode {
   const cluster = clusterSubsystem(kernel);
   return computedDirectory(() => ({ cluster: kernel.hasModule("ocfs2_nodemanager") && cluster }));
-}
-
-function directory(entries: Entries): DirectoryNode {
-  return computedDirectory(() => entries);
 }
 
 function numberText({ major, minor }: DeviceNumber): string {
@@ -134,55 +145,16 @@ function glue(kernel: FakeKernel): DirectoryNode {
   }));
 }
 
-/** Gone at the very start of a dismount. */
+/** Gone at the very start of a dismount, shortly after IN_UNMOUNT; there though the disk is gone. */
 function mountedDisks(kernel: FakeKernel): Entries {
   if (!kernel.features.deviceSysfs) return {};
-  const living = [...kernel.superblocks].filter((superblock) => !superblock.dying);
+  const living = [...kernel.superblocks].filter((superblock) => superblock.inSysfs);
   return Object.fromEntries(
     living.map((superblock) => [
       superblock.device.name,
       directory({ filecheck: directory({ check: textFile(""), fix: textFile(""), set: textFile("") }) }),
     ]),
   );
-}
-
-function procfs(kernel: FakeKernel): DirectoryNode {
-  const helper: FileNode = {
-    kind: "file",
-    read: () => `${kernel.hbCtlPath}\n`,
-    write: (text) => {
-      kernel.hbCtlPath = text.replace(/\n$/, "").slice(0, MAX_HELPER);
-    },
-  };
-  const glued = (): boolean =>
-    kernel.hasModule("ocfs2_stackglue") ||
-    (!kernel.features.stackGlue && kernel.hasModule("ocfs2_nodemanager"));
-  const oldManager: Entries = {
-    interface_revision: revisionFile(kernel),
-    hb_dead_threshold: textFile("31\n"),
-  };
-  return computedDirectory((viewer) => ({
-    self: link(String(viewer.pid)),
-    ...Object.fromEntries(kernel.tasks().map((task) => [String(task.pid), process(task)])),
-    sys: directory({
-      fs: computedDirectory(() => ({
-        ocfs2: glued() && directory({ nm: directory({ hb_ctl_path: helper }) }),
-      })),
-    }),
-    fs: computedDirectory(() => ({
-      ocfs2_nodemanager:
-        kernel.revisionPath.startsWith("/proc/") &&
-        kernel.hasModule("ocfs2_nodemanager") &&
-        directory(oldManager),
-    })),
-  }));
-}
-
-function process(viewer: Viewer): DirectoryNode {
-  return directory({
-    ns: directory({ ipc: link(`ipc:[${viewer.ipc}]`), mnt: link(`mnt:[${viewer.pid}]`) }),
-    comm: textFile(`fake-${viewer.pid}\n`),
-  });
 }
 
 function debugfs(kernel: FakeKernel): DirectoryNode {
@@ -197,12 +169,15 @@ function debugfs(kernel: FakeKernel): DirectoryNode {
       ),
     o2dlm:
       kernel.hasModule("ocfs2") &&
-      computedDirectory(() =>
-        perVolume(kernel, (uuid) => ({
-          dlm_state: textFile(`Domain: ${uuid}  Key: 0x00000000  Protocol: 1.3\n`),
-        })),
-      ),
+      computedDirectory(() => ({
+        ...perVolume(kernel, (uuid) => domainFiles(uuid)),
+        ...Object.fromEntries([...kernel.domains.keys()].map((name) => [name, directory(domainFiles(name))])),
+      })),
   }));
+}
+
+function domainFiles(name: string): Entries {
+  return { dlm_state: textFile(`Domain: ${name}  Key: 0x00000000  Protocol: 1.3\n`) };
 }
 
 function perVolume(kernel: FakeKernel, files: (uuid: string, device: string) => Entries): Entries {
@@ -224,7 +199,7 @@ function heartbeatDebug(kernel: FakeKernel): DirectoryNode {
         region.name,
         directory({
           livenodes: live(region.live),
-          pinned: textFile(region.pins.size > 0 ? "1\n" : "0\n"),
+          pinned: kernel.features.pinning && textFile(region.pins.size > 0 ? "1\n" : "0\n"),
           elapsed_time_in_ms: textFile(
             `${region.lastBeat === null ? 0 : kernel.clock.now - region.lastBeat}\n`,
           ),

@@ -3,9 +3,15 @@
 // Facts relied on: kernel-abi 7.2, umount2(2). Measured on Linux 6.18 with ext2: mount(2) looks the target up first, and refuses
 // a second mount of one file system on one mount point (EBUSY) and a file as target (ENOTDIR) only when the superblock is made; through
 // fsopen the target comes last (move_mount: ENOENT, EINVAL for a file), and a second mount on the same point succeeds.
-import type { MountEntry, MountRequest, UnmountRequest } from "../../../ts/native-types.ts";
+import type {
+  MountEntry,
+  MountNamespace as NamespaceEntry,
+  MountRequest,
+  UnmountRequest,
+} from "../../../ts/native-types.ts";
 import { refuse, Refusal, refuseWithCode } from "./errors.ts";
-import { checkOption, getSuperblock, MS_RDONLY, remountSuperblock, Superblock } from "./ocfs2.ts";
+import { checkOption } from "./ocfs2-options.ts";
+import { getSuperblock, MS_RDONLY, remountSuperblock, Superblock } from "./ocfs2.ts";
 import type { FakeKernel } from "./kernel.ts";
 import type { Task } from "./task.ts";
 import { isMountRoot, type Mount, type MountNamespace, type Place } from "./vfs.ts";
@@ -19,11 +25,11 @@ const UMOUNT_NOFOLLOW = 8;
 export function namespaceAt(kernel: FakeKernel, task: Task, path: string | null): MountNamespace {
   if (path === null) return task.namespace;
   const pid = /^\/proc\/(\d+|self)\/ns\/mnt$/.exec(path)?.[1];
-  if (pid !== undefined)
-    return (
-      kernel.tasks().find((other) => String(other.pid) === (pid === "self" ? String(task.pid) : pid))
-        ?.namespace ?? refuse("ENOENT", { syscall: "open", path })
-    );
+  if (pid !== undefined) {
+    const wanted = pid === "self" ? task.pid : Number(pid);
+    const found = kernel.features.namespaceLinks && kernel.tasks().find((other) => other.pid === wanted);
+    return found ? found.namespace : refuse("ENOENT", { syscall: "open", path });
+  }
   const place = task.namespace.walk(path, task);
   return (
     kernel.namespaces.get(place.path) ??
@@ -63,7 +69,10 @@ async function mountAtOnce(
   late: string | null,
 ): Promise<void> {
   const target = namespace.walk(request.target, task);
-  if ((request.flags & MS_REMOUNT) !== 0) return remount(target, request);
+  if ((request.flags & MS_REMOUNT) !== 0) {
+    remount(target, request);
+    return namespace.touch();
+  }
   if ((request.flags & MS_BIND) !== 0) return bind(namespace, namespace.walk(request.source, task), target);
   const superblock = await makeSuperblock(kernel, task, namespace, request);
   await attach(superblock, late, () => {
@@ -188,6 +197,15 @@ export async function unmount(kernel: FakeKernel, task: Task, request: UnmountRe
   const tree = namespace.tree(place.mount);
   if ((request.flags & MNT_DETACH) === 0 && (tree.length > 1 || place.mount.openFiles > 0)) refuse("EBUSY");
   await namespace.detach(tree.toReversed());
+}
+
+/** The namespaces of the live tasks, that of `task` first; each with its first process. */
+export function namespaceTable(kernel: FakeKernel, task: Task): NamespaceEntry[] {
+  if (!kernel.features.namespaceLinks) refuse("ENOENT", { syscall: "readlink", path: "/proc/self/ns/mnt" });
+  const found = new Map<number, number>();
+  for (const { pid, namespace } of [task, ...kernel.tasks()])
+    if (!found.has(namespace.inode)) found.set(namespace.inode, pid);
+  return [...found].map(([inode, pid]) => ({ inode: String(inode), pid }));
 }
 
 export function mountTable(namespace: MountNamespace): MountEntry[] {

@@ -4,9 +4,11 @@
 // (a mutex, a file lock, a heartbeat, a dismount).
 import type {
   CallOptions,
+  EventWatch,
   Held,
   HeartbeatSlot,
   MountEntry,
+  MountNamespace,
   MountRequest,
   Native,
   RegionGeometry,
@@ -19,9 +21,10 @@ import { BlockDevice } from "./device.ts";
 import { deferred } from "./deferred.ts";
 import { abortedCall, openFailed, Refusal, refuse, refuseWithCode } from "./errors.ts";
 import { FakeFiles } from "./files.ts";
-import { mount, mountTable, namespaceAt, unmount } from "./mount-calls.ts";
+import { mount, mountTable, namespaceAt, namespaceTable, unmount } from "./mount-calls.ts";
 import { acquireRegion, queryRegion } from "./region-lock.ts";
 import type { TreeNode } from "./tree.ts";
+import { FakeEventWatch } from "./watch.ts";
 
 export class FakeNative extends FakeFiles implements Native {
   // -- volumes and devices
@@ -122,6 +125,14 @@ export class FakeNative extends FakeFiles implements Native {
     );
   }
 
+  mountNamespaces(options?: CallOptions): Promise<MountNamespace[]> {
+    return this.call("mountNamespaces", [], options?.signal, () => namespaceTable(this.kernel, this.task));
+  }
+
+  watchEvents(options?: CallOptions): Promise<EventWatch> {
+    return this.call("watchEvents", [], options?.signal, () => new FakeEventWatch(this));
+  }
+
   // -- the rest
 
   setIoPriority(pid: number, ioClass: number, level: number): Promise<void> {
@@ -131,10 +142,7 @@ export class FakeNative extends FakeFiles implements Native {
           "O2CB_INTERNAL_FAILURE",
           `process ${pid}, class ${ioClass}, level ${level} is out of range`,
         );
-      const known =
-        this.kernel.regions().some((region) => region.pid === pid) ||
-        this.kernel.tasks().some((task) => task.pid === pid);
-      if (!known) refuse("ESRCH");
+      if (!this.kernel.tasks().some((task) => task.pid === pid)) refuse("ESRCH");
       this.kernel.ioPriorities.set(pid, { ioClass, level });
     });
   }
@@ -144,7 +152,8 @@ export class FakeNative extends FakeFiles implements Native {
       if (!path.startsWith("/"))
         refuseWithCode("O2CB_INTERNAL_FAILURE", "the program's path is not absolute");
       const program = this.kernel.programs.get(this.walk(path).path) ?? refuse("EACCES");
-      const child = this.kernel.task({ name: path, ipc: this.task.ipc, namespace: this.task.namespace });
+      const { ipc, pidNamespace, namespace } = this.task;
+      const child = this.kernel.task({ name: path, parent: this.task, ipc, pidNamespace, namespace });
       try {
         const status = await program(args, child);
         if (late !== null) refuse(late);
@@ -157,7 +166,7 @@ export class FakeNative extends FakeFiles implements Native {
 
   lockFile(path: string, timeoutMs: number, options?: CallOptions): Promise<Held> {
     return this.call("lockFile", [path, timeoutMs], options?.signal, async ({ interrupt, late }) => {
-      this.createFile(path);
+      const file = this.createFile(path);
       if (late !== null) refuse(late, { syscall: "flock" });
       const pause = this.kernel.clock.wait(timeoutMs);
       const givenUp = deferred<void>();
@@ -165,7 +174,7 @@ export class FakeNative extends FakeFiles implements Native {
       interrupt.addEventListener("abort", giveUp, { once: true });
       void pause.over.then(giveUp);
       try {
-        const release = await this.kernel.fileLocks.lock(path, this.task, givenUp.promise);
+        const release = await this.kernel.fileLocks.lock(file, path, this.task, givenUp.promise);
         if (release !== null) return this.held([path], release);
         if (interrupt.aborted) throw abortedCall("flock");
         return refuse("EAGAIN", {

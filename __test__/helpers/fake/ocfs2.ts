@@ -9,6 +9,7 @@ import type { DeviceNumber } from "../../../ts/native-types.ts";
 import type { BlockDevice, VolumeContent } from "./device.ts";
 import { refuse } from "./errors.ts";
 import type { KernelFeatures } from "./features.ts";
+import { checkSyntax, invalid, stackOption } from "./ocfs2-options.ts";
 import type { Region } from "./region.ts";
 import { PlainDirectory } from "./tree.ts";
 import type { FileSystem } from "./vfs.ts";
@@ -23,35 +24,6 @@ const INCOMPAT_LOCAL_MOUNT = 0x8;
 const INCOMPAT_USERSPACE_STACK = 0x80;
 const INCOMPAT_CLUSTER_INFO = 0x4000;
 
-const WORDS = [
-  "intr",
-  "nointr",
-  "localflocks",
-  "user_xattr",
-  "nouser_xattr",
-  "inode64",
-  "acl",
-  "noacl",
-  "usrquota",
-  "grpquota",
-  "journal_async_commit",
-];
-const NUMBERS = [
-  "barrier",
-  "atime_quantum",
-  "preferred_slot",
-  "commit",
-  "localalloc",
-  "resv_level",
-  "dir_resv_level",
-];
-const CHOICES: Record<string, readonly string[]> = {
-  heartbeat: ["local", "global", "none"],
-  errors: ["panic", "remount-ro", "continue"],
-  data: ["ordered", "writeback"],
-  coherency: ["full", "buffered"],
-};
-
 export interface Ocfs2Host {
   readonly features: KernelFeatures;
   /** `o2cb` where the kernel knows no other */
@@ -65,6 +37,10 @@ export interface Ocfs2Host {
   regions(): Region[];
   /** runs the helper of hb_ctl_path */
   callOut(uuid: string): Promise<void>;
+  /** its last user is gone: whoever watches it hears of it */
+  died(superblock: Superblock): void;
+  /** settles when the shutdown may come to put_super, where the dismount begins; a test may hold it */
+  shutDown(superblock: Superblock): Promise<void>;
   /** settles when a dismount may go on; a test may hold it */
   dismount(superblock: Superblock): Promise<void>;
 }
@@ -89,8 +65,10 @@ export class Superblock implements FileSystem {
   readonly clustered: boolean;
   options: readonly string[];
   readOnly: boolean;
-  /** on its way out: gone from sysfs, the device still claimed */
+  /** on its way out: the device is still claimed, a new mount waits */
   dying = false;
+  /** whether /sys/fs/ocfs2/<disk> is there: a little longer than it lives */
+  inSysfs = true;
   /** resolves when the device is free */
   end: Promise<void> | null = null;
   /** mounts, attached or detached with open files */
@@ -139,6 +117,10 @@ export class Superblock implements FileSystem {
   }
 
   async #dismount(): Promise<void> {
+    // generic_shutdown_super: inotify is told before put_super begins.
+    this.#host.died(this);
+    await this.#host.shutDown(this);
+    this.inSysfs = false;
     await this.#host.dismount(this);
     if (this.clustered) {
       unpinRegions(this.#host, `mount ${this.volume.uuid}`);
@@ -183,39 +165,6 @@ export async function getSuperblock(
   return superblock;
 }
 
-function invalid(message: string): never {
-  return refuse("EINVAL", { kernelMessages: [message] });
-}
-
-/** Options that the kernel would refuse whatever the volume. */
-export function checkOption(option: string): void {
-  const cut = option.indexOf("=");
-  const [name, value] = cut < 0 ? [option, null] : [option.slice(0, cut), option.slice(cut + 1)];
-  const fine =
-    value === null
-      ? WORDS.includes(name)
-      : (CHOICES[name]?.includes(value) ?? false) ||
-        (NUMBERS.includes(name) && /^\d+$/.test(value)) ||
-        (name === "cluster_stack" && Buffer.byteLength(value) === 4);
-  if (!fine) invalid(`ocfs2: Unrecognized mount option "${option}" or missing value`);
-}
-
-function checkSyntax(options: readonly string[]): void {
-  for (const option of options) checkOption(option);
-  const stack = stackOption(options);
-  if (stack === "o2cb")
-    invalid("ocfs2: cluster stack passed to mount, but this filesystem does not support it");
-  const modes = new Set(options.filter((option) => option.startsWith("heartbeat=")));
-  if (modes.size > 1 || (stack === null && modes.size !== 1))
-    invalid("ocfs2: Invalid heartbeat mount options");
-}
-
-function stackOption(options: readonly string[]): string | null {
-  return (
-    options.find((option) => option.startsWith("cluster_stack="))?.slice("cluster_stack=".length) ?? null
-  );
-}
-
 function checkStack(
   host: Ocfs2Host,
   device: BlockDevice,
@@ -249,6 +198,12 @@ function checkStack(
 }
 
 function joinDomain(host: Ocfs2Host, volume: VolumeContent): void {
+  checkCluster(host);
+  pinRegions(host, volume.uuid, `mount ${volume.uuid}`);
+}
+
+/** What any domain needs: a node, a heartbeat somewhere, the stack's module. */
+export function checkCluster(host: Ocfs2Host): void {
   if (!host.hasLocalNode()) invalid("o2cb: This node has not been configured.");
   const regions = host.regions();
   if (!regions.some((region) => region.live))
@@ -260,7 +215,6 @@ function joinDomain(host: Ocfs2Host, volume: VolumeContent): void {
   ) {
     refuse("ENOENT", { kernelMessages: ['ocfs2: Cluster stack driver "o2cb" cannot be found'] });
   }
-  pinRegions(host, volume.uuid, `mount ${volume.uuid}`);
 }
 
 /** A domain of this name makes its region, or all regions, stay; `pin` tells its users apart. */

@@ -20,18 +20,23 @@ export interface CallRecord {
  * What shall happen to one call.
  * `errno`: it fails so, and nothing has happened. With `late` something has happened before it fails, which the kernel can do only in:
  * mount (the superblock was made and dies again: its call-out runs), lockRegion with create (the set is there, the lock is not), lockFile (the
- * file is there), runProgram (it ran, its status is lost).
+ * file is there), runProgram (it ran, its status is lost), replaceFile (the new content is there, its directory not synced).
  * `code`: it fails so without a system call's errno, and nothing has happened.
- * `kill`: SIGKILL arrives before the call does anything, or right after.
+ * `kill`: SIGKILL arrives before the call does anything, or right after; `during` only in replaceFile: its temporary file is there.
  */
 export type Fault =
   | { errno: string; late?: boolean; kernelMessages?: readonly string[] }
   | { code: ErrorCode; detail?: string }
-  | { kill: "before" | "after" };
+  | { kill: "before" | "during" | "after" };
 
-const CAN_FAIL_LATE: readonly CallName[] = ["mount", "lockRegion", "lockFile", "runProgram"];
-/** The model's releases cannot fail: close(2) and a semop without sleep on a held mutex. */
-export const CANNOT_FAIL: readonly CallName[] = ["RegionLock.release", "Held.release"];
+const CAN_FAIL_LATE: readonly CallName[] = ["mount", "lockRegion", "lockFile", "runProgram", "replaceFile"];
+/** The model's releases cannot fail: close(2), the removal of a watch, and a semop without sleep on a held mutex. */
+export const CANNOT_FAIL: readonly CallName[] = [
+  "RegionLock.release",
+  "Held.release",
+  "EventWatch.remove",
+  "EventWatch.release",
+];
 
 export type Which =
   | number
@@ -54,6 +59,8 @@ export interface CallContext {
   readonly interrupt: AbortSignal;
   /** the errno of a late failure, for the calls that can have one */
   readonly late: string | null;
+  /** SIGKILL comes in the middle */
+  readonly dies: boolean;
 }
 
 export class FakeProcess {
@@ -105,8 +112,8 @@ export class FakeProcess {
     this.#plans.length = 0;
   }
 
-  /** One asynchronous call. */
-  protected async call<T>(
+  /** @internal One asynchronous call, of the process or of something that it holds. */
+  async call<T>(
     name: CallName,
     args: readonly unknown[],
     signal: AbortSignal | undefined,
@@ -127,7 +134,9 @@ export class FakeProcess {
       if (signal?.aborted) throw abortedCall(callKinds[name].syscall);
       const late = fault !== null && "errno" in fault && fault.late === true ? fault.errno : null;
       if (fault !== null && !("kill" in fault) && late === null) return injected(name, fault) as T;
-      const result = await effect({ interrupt: controller.signal, late });
+      const dies = fault !== null && "kill" in fault && fault.kill === "during";
+      const result = await effect({ interrupt: controller.signal, late, dies });
+      if (dies && this.alive) throw new Error(`${name} ignored its death`);
       if (late !== null) throw new Error(`${name} ignored its late failure`);
       return await this.#unlessKilled(fault, result);
     } catch (error) {
@@ -199,7 +208,11 @@ function matches(plan: Plan, { n, name, args }: CallRecord): boolean {
 }
 
 function check(name: CallName, fault: Fault): void {
-  if ("kill" in fault) return;
+  if ("kill" in fault) {
+    if (fault.kill === "during" && name !== "replaceFile")
+      throw new TypeError(`${name} has no middle to be killed in`);
+    return;
+  }
   if (CANNOT_FAIL.includes(name)) throw new TypeError(`${name} cannot fail`);
   if ("errno" in fault && fault.late && !CAN_FAIL_LATE.includes(name))
     throw new TypeError(`the kernel cannot fail ${name} late`);

@@ -4,10 +4,12 @@
 // still under way; any failed start leaves a directory without a heartbeat; rmdir waits for a start that runs, and gives EBUSY
 // while pinned; the last block a region writes has generation 0.
 import type { BlockDevice } from "./device.ts";
+import { DirectoryEvents } from "./directory-events.ts";
 import { Refusal, refuse } from "./errors.ts";
 import type { KernelFeatures } from "./features.ts";
 import { kernelNumber } from "./kernel-number.ts";
-import { computedDirectory, type DirectoryNode, type FileNode } from "./tree.ts";
+import type { Task } from "./task.ts";
+import { computedDirectory, type DirectoryNode, type Entries, type FileNode } from "./tree.ts";
 
 const ITERATION_MS = 2000;
 const MIN_BLOCK_BYTES = 512n;
@@ -24,7 +26,7 @@ export interface RegionHost {
   readonly features: KernelFeatures;
   readonly heartbeat: { mode: "local" | "global" };
   readonly clock: { readonly now: number; advance(milliseconds: number): void };
-  newPid(): number;
+  startThread(name: string): Task;
   /** settles when the kernel has seen enough beats, or refuses; a test may hold it */
   steady(region: Region, milliseconds: number, interrupt: AbortSignal): Promise<void>;
   isLive(): boolean;
@@ -40,12 +42,15 @@ export class Region {
   startBlock = 0n;
   blocks = 0;
   device: BlockDevice | null = null;
-  pid = 0;
+  /** what beats */
+  thread: Task | null = null;
   /** the start is over and the node beats */
   live = false;
   /** domains that depend on it */
   readonly pins = new Set<string>();
   lastBeat: number | null = null;
+  /** of its directory */
+  readonly events = new DirectoryEvents();
   readonly #cluster: RegionCluster;
   readonly #host: RegionHost;
   #starting: Promise<void> | null = null;
@@ -54,6 +59,15 @@ export class Region {
     this.name = name;
     this.#cluster = cluster;
     this.#host = host;
+  }
+
+  get pid(): number {
+    return this.thread?.pid ?? 0;
+  }
+
+  /** The thread that beats comes, named after the region. */
+  startThread(): void {
+    this.thread = this.#host.startThread(`o2hb-${this.name}`);
   }
 
   directory(): DirectoryNode {
@@ -66,7 +80,7 @@ export class Region {
         write(value);
       },
     });
-    return computedDirectory(() => ({
+    const entries = (): Entries => ({
       block_bytes: number(
         () => this.blockBytes,
         (value) => {
@@ -96,7 +110,8 @@ export class Region {
         write: () => refuse("EINVAL"),
       },
       pid: this.#host.features.pid && { kind: "file", read: () => (this.pid === 0 ? "" : `${this.pid}\n`) },
-    }));
+    });
+    return computedDirectory(entries, { events: this.events });
   }
 
   /** The write of `dev`, with a descriptor of this device. */
@@ -116,13 +131,13 @@ export class Region {
     if (device.broken || end > device.bytes) refuse("EIO");
     const milliseconds = this.#duration(device, node.number);
     this.device = device;
-    this.pid = this.#host.newPid();
+    this.startThread();
     this.#starting = this.#host.steady(this, milliseconds, interrupt);
     try {
       await this.#starting;
     } catch (error) {
       this.device = null;
-      this.pid = 0;
+      this.#endThread();
       // The kernel says EIO for an interrupted start; only the writer knows that it asked for it.
       if (interrupt.aborted) refuse("EIO", { code: "O2CB_ABORTED" });
       const messages = [`o2hb: Unable to stabilize heartbeat on region ${this.name} (${device.name})`];
@@ -146,7 +161,12 @@ export class Region {
     if (this.live && number != null) this.#beat(number, 0n);
     this.device = null;
     this.live = false;
-    this.pid = 0;
+    this.#endThread();
+  }
+
+  #endThread(): void {
+    this.thread?.end();
+    this.thread = null;
   }
 
   /** Iterations that the kernel wants (kernel-abi 1.8), in milliseconds. */

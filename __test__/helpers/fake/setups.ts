@@ -137,10 +137,10 @@ export function startByHand(kernel: FakeKernel, disk: BlockDevice): Region {
     startBlock: 2184n,
     blocks: 255,
     device: disk,
-    pid: kernel.newPid(),
     live: true,
     lastBeat: kernel.clock.now,
   });
+  region.startThread();
   cluster.regions.set(uuid, region);
   kernel.semaphores().get(regionKey(uuid), true, uuid).values[COUNT] = 1;
   return region;

@@ -1,18 +1,47 @@
 // A process of the fake machine, as its kernel sees it: a number, its namespaces, and what ends with it.
 //
 // Facts relied on: at the end of a process the kernel first undoes its semaphore operations, then closes its files
-// (linux: kernel/exit.c, do_exit); a fatal signal ends its sleeping calls before.
+// (linux: kernel/exit.c, do_exit); a fatal signal ends its sleeping calls before. Its children then belong to process 1.
 import type { MountNamespace } from "./vfs.ts";
+
+/** The inodes of the initial namespaces on every Linux (linux: include/linux/proc_ns.h). */
+export const INITIAL_IPC = 4_026_531_839;
+export const INITIAL_PID = 4_026_531_836;
 
 /** in the order of do_exit */
 export type ExitPhase = "calls" | "semaphores" | "files";
 
+export interface TaskSettings {
+  name?: string;
+  /** a number of one's own: of a process that is gone, to use it again */
+  pid?: number;
+  parent?: Task;
+  /** inode of its IPC namespace */
+  ipc?: number;
+  /** inode of its PID namespace; its numbers there are not modelled */
+  pidNamespace?: number;
+  namespace?: MountNamespace;
+  kernelThread?: boolean;
+  /** has a controlling terminal */
+  terminal?: boolean;
+}
+
+export type TaskFacts = Omit<Required<TaskSettings>, "parent"> & {
+  parent: Task | null;
+  /** clock ticks since the machine came up, unlike any other task's */
+  startTime: number;
+};
+
 export class Task {
   readonly pid: number;
   readonly name: string;
-  /** inode of its IPC namespace */
+  readonly startTime: number;
   readonly ipc: number;
+  readonly pidNamespace: number;
   readonly namespace: MountNamespace;
+  readonly kernelThread: boolean;
+  readonly terminal: boolean;
+  readonly #parent: Task | null;
   #alive = true;
   readonly #atExit: Record<ExitPhase, Set<() => void>> = {
     calls: new Set(),
@@ -20,15 +49,26 @@ export class Task {
     files: new Set(),
   };
 
-  constructor(pid: number, name: string, ipc: number, namespace: MountNamespace) {
-    this.pid = pid;
-    this.name = name;
-    this.ipc = ipc;
-    this.namespace = namespace;
+  constructor(facts: TaskFacts) {
+    this.pid = facts.pid;
+    this.name = facts.name;
+    this.startTime = facts.startTime;
+    this.ipc = facts.ipc;
+    this.pidNamespace = facts.pidNamespace;
+    this.namespace = facts.namespace;
+    this.kernelThread = facts.kernelThread;
+    this.terminal = facts.terminal;
+    this.#parent = facts.parent;
   }
 
   get alive(): boolean {
     return this.#alive;
+  }
+
+  /** 0 for what the kernel itself began with */
+  get parentPid(): number {
+    if (this.#parent === null) return 0;
+    return this.#parent.alive ? this.#parent.pid : 1;
   }
 
   /** Runs `work` when the process ends; the function returned takes it back. */

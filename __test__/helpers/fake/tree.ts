@@ -1,7 +1,9 @@
 // What a path of the fake machine can lead to. Kernel trees (sysfs, procfs, configfs) are directories whose content is computed
 // from the kernel's state at each look, so nothing has to be kept in step.
+import { WatchedMap, type DirectoryEvents } from "./directory-events.ts";
 import { refuse } from "./errors.ts";
 import type { BlockDevice } from "./device.ts";
+import type { MountNamespace } from "./vfs.ts";
 
 /** The process that looks: /proc/self is its own. */
 export interface Viewer {
@@ -17,11 +19,15 @@ export interface FileNode {
   readonly write?: (value: string, viewer: Viewer) => void;
   /** the volume inside an image file */
   readonly image?: BlockDevice;
+  /** permission bits, where somebody chose them */
+  readonly mode?: number;
 }
 
 export interface LinkNode {
   readonly kind: "link";
   readonly target: string;
+  /** leads to the root of this mount namespace, whatever `target` reads (/proc/PID/root) */
+  readonly into?: MountNamespace;
 }
 
 export interface BlockNode {
@@ -37,12 +43,27 @@ export interface DirectoryNode {
   make?(name: string, viewer: Viewer): void;
   /** rmdir(2) of an entry that is a directory; missing: EPERM */
   remove?(name: string, viewer: Viewer): void | Promise<void>;
+  /** missing: nothing is ever told of it */
+  readonly events?: DirectoryEvents | undefined;
 }
 
-export type TreeNode = FileNode | LinkNode | BlockNode | DirectoryNode;
+export type TreeNode = (FileNode | LinkNode | BlockNode | DirectoryNode) & {
+  readonly events?: DirectoryEvents | undefined;
+};
 
 export function textFile(text: string): FileNode {
   return { kind: "file", read: () => text };
+}
+
+/** A file as on a disk: what is written is what is read. */
+export function plainFile(content: string, mode?: number): FileNode {
+  let text = content;
+  return {
+    kind: "file",
+    ...(mode !== undefined && { mode }),
+    read: () => text,
+    write: (value) => void (text = value),
+  };
 }
 
 export function link(target: string): LinkNode {
@@ -52,7 +73,11 @@ export function link(target: string): LinkNode {
 /** A directory as on a disk. */
 export class PlainDirectory implements DirectoryNode {
   readonly kind = "directory";
-  readonly entries = new Map<string, TreeNode>();
+  readonly entries = new WatchedMap<TreeNode>();
+
+  get events(): DirectoryEvents {
+    return this.entries.events;
+  }
 
   names(_viewer?: Viewer): string[] {
     return [...this.entries.keys()];
@@ -83,6 +108,12 @@ export class PlainDirectory implements DirectoryNode {
     return next.directory(rest.join("/"));
   }
 
+  /** Takes an entry away, whatever is below it. */
+  take(path: string): void {
+    const cut = path.lastIndexOf("/");
+    this.directory(path.slice(0, Math.max(cut, 0))).entries.delete(path.slice(cut + 1));
+  }
+
   /** Puts an entry there, with the directories above it. */
   put(path: string, node: TreeNode): void {
     const cut = path.lastIndexOf("/");
@@ -90,10 +121,17 @@ export class PlainDirectory implements DirectoryNode {
   }
 }
 
+export type Entries = Record<string, TreeNode | undefined | false>;
+
+/** A directory of the kernel's with fixed entries. */
+export function directory(entries: Entries): DirectoryNode {
+  return computedDirectory(() => entries);
+}
+
 /** A directory whose entries follow from the kernel's state; undefined and false are absent. */
 export function computedDirectory(
-  entries: (viewer: Viewer) => Record<string, TreeNode | undefined | false>,
-  changes: Pick<DirectoryNode, "make" | "remove"> = {},
+  entries: (viewer: Viewer) => Entries,
+  more: Pick<DirectoryNode, "make" | "remove" | "events"> = {},
 ): DirectoryNode {
   const present = (viewer: Viewer): [string, TreeNode][] =>
     Object.entries(entries(viewer)).filter(
@@ -103,6 +141,6 @@ export function computedDirectory(
     kind: "directory",
     names: (viewer) => present(viewer).map(([name]) => name),
     get: (name, viewer) => present(viewer).find(([found]) => found === name)?.[1],
-    ...changes,
+    ...more,
   };
 }

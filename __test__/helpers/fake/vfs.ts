@@ -16,6 +16,8 @@ export interface FileSystem {
   readonly number: DeviceNumber;
   readonly root: DirectoryNode;
   readonly superOptions: string;
+  /** the errno that a change gets now: `grow` needs room, `change` does not; null: none */
+  refuses?(what: "grow" | "change"): string | null;
   /** called for each mount that begins and ends; the last end may be the superblock's */
   hold?(): void;
   release?(): void | Promise<void>;
@@ -57,6 +59,8 @@ export class Mount implements MountSettings {
 
 /** Where a path leads. */
 export interface Place {
+  /** another than the viewer's behind /proc/PID/root */
+  readonly namespace: MountNamespace;
   readonly mount: Mount;
   readonly node: TreeNode;
   /** without links */
@@ -70,24 +74,34 @@ export interface Place {
 
 export class MountNamespace {
   readonly name: string;
+  readonly inode: number;
   readonly #nextId: () => number;
+  /** called at each change of the mount table */
+  readonly listeners = new Set<() => void>();
   mounts: Mount[] = [];
 
-  constructor(name: string, nextId: () => number) {
+  constructor(name: string, inode: number, nextId: () => number) {
     this.name = name;
+    this.inode = inode;
     this.#nextId = nextId;
+  }
+
+  /** Whoever polls mountinfo hears of it. */
+  touch(): void {
+    for (const listener of [...this.listeners]) listener();
   }
 
   /** Mounts on a place, or as the namespace's root. */
   attach(place: Place | null, settings: MountSettings): Mount {
     const mount = new Mount(this.#nextId(), place?.mount ?? null, place?.path ?? "/", settings);
     this.mounts.push(mount);
+    this.touch();
     return mount;
   }
 
   /** A copy, as unshare(CLONE_NEWNS) makes it. */
-  copy(name: string): MountNamespace {
-    const copy = new MountNamespace(name, this.#nextId);
+  copy(name: string, inode: number): MountNamespace {
+    const copy = new MountNamespace(name, inode, this.#nextId);
     const twins = new Map<Mount, Mount>();
     for (const mount of this.mounts) {
       const parent = mount.parent === null ? null : (twins.get(mount.parent) ?? null);
@@ -105,6 +119,7 @@ export class MountNamespace {
   /** Takes mounts out of the tree; each ends at once unless files in it are open. */
   async detach(mounts: readonly Mount[]): Promise<void> {
     this.mounts = this.mounts.filter((mount) => !mounts.includes(mount));
+    this.touch();
     const ends = mounts.map(async (mount) => {
       mount.attached = false;
       if (mount.openFiles === 0) await mount.fileSystem.release?.();
@@ -138,18 +153,7 @@ export class MountNamespace {
   #follow(path: string, viewer: Viewer, followLast: boolean): Place | null {
     if (path === "") return null;
     if (path.includes("\0")) refuse("EINVAL", { path });
-    const bottom = this.mounts[0];
-    if (bottom === undefined) refuse("ENOENT", { path });
-    const trail: Place[] = [
-      this.#top({
-        mount: bottom,
-        node: bottom.rootNode,
-        path: "/",
-        inner: bottom.root,
-        name: "",
-        directory: null,
-      }),
-    ];
+    const trail: Place[] = [this.#bottom(path)];
     const here = (): Place => trail.at(-1) as Place;
     const pending = path.split("/").filter((part) => part !== "");
     for (let links = 0; pending.length > 0;) {
@@ -167,14 +171,19 @@ export class MountNamespace {
       if (next.kind === "link" && (followLast || pending.length > 0)) {
         links += 1;
         if (links > MAX_LINKS) refuse("ELOOP", { path });
-        if (next.target.startsWith("/")) trail.splice(1);
+        if (next.into !== undefined) {
+          trail.splice(0, trail.length, next.into.#bottom(path));
+          continue;
+        }
+        // From another namespace, too, an absolute link leads to the root of the one who follows it.
+        if (next.target.startsWith("/")) trail.splice(0, trail.length, this.#bottom(path));
         pending.unshift(...next.target.split("/").filter((part) => part !== ""));
         continue;
       }
-      const inner = here().inner;
-      const at = here().path;
+      const { namespace, inner, path: at } = here();
       trail.push(
-        this.#top({
+        namespace.#top({
+          namespace,
           mount,
           node: next,
           path: at === "/" ? `/${name}` : `${at}/${name}`,
@@ -188,6 +197,19 @@ export class MountNamespace {
     return here();
   }
 
+  #bottom(path: string): Place {
+    const mount = this.mounts[0] ?? refuse("ENOENT", { path });
+    return this.#top({
+      namespace: this,
+      mount,
+      node: mount.rootNode,
+      path: "/",
+      inner: mount.root,
+      name: "",
+      directory: null,
+    });
+  }
+
   /** What is seen at a place: the last mount on it, or on that one. */
   #top(place: Place): Place {
     const over = this.mounts.findLast((mount) => mount.parent === place.mount && mount.target === place.path);
@@ -195,6 +217,12 @@ export class MountNamespace {
       ? place
       : this.#top({ ...place, mount: over, node: over.rootNode, inner: over.root });
   }
+}
+
+/** Refuses a change that the file system of this place would refuse. */
+export function checkWritable(place: Place, what: "grow" | "change"): void {
+  const errno = place.mount.fileSystem.refuses?.(what) ?? null;
+  if (errno !== null) refuse(errno);
 }
 
 function checkName(name: string, path: string): void {

@@ -20,6 +20,14 @@ const ERRNOS: Partial<Record<CallName, readonly string[]>> = {
   makeDirectory: ["ENOMEM", "EINVAL", "EACCES", "ENOSPC"],
   removeDirectory: ["EIO", "ENOMEM", "EACCES", "EBUSY"],
   readLink: ["EIO", "ENOMEM", "EACCES", "ENOENT"],
+  listFiles: ["EIO", "ENOMEM", "EACCES", "ENOENT"],
+  replaceFile: ["EIO", "EACCES", "EROFS", "ENOSPC", "ENOENT"],
+  removeFile: ["EIO", "EACCES", "EROFS", "ENOENT"],
+  mountNamespaces: ["ENOMEM", "EACCES", "ENOENT"],
+  watchEvents: ["ENOMEM", "EMFILE"],
+  "EventWatch.addMount": ["ENOMEM", "ENOSPC", "EACCES", "ENOENT"],
+  "EventWatch.addDirectory": ["ENOMEM", "ENOSPC", "EACCES", "ENOENT"],
+  "EventWatch.next": ["ENOMEM", "EIO"],
   lockRegion: [...SEMAPHORE, "EINVAL"],
   regionSemaphores: ["EACCES", "ENOMEM"],
   mount: [...COMMON, "ENOSYS", "ENOTCONN"],
@@ -74,6 +82,8 @@ export interface WalkOptions<T, P> {
   check: (point: WalkPoint<T>) => unknown;
   /** which calls are disturbed; default all */
   only?: (call: CallRecord) => boolean;
+  /** on a walk of kills: kill calls in their middle too, where they have one (see Fault) */
+  halfway?: boolean;
   /** how long one run may take, real milliseconds */
   limitMs?: number;
 }
@@ -125,13 +135,14 @@ export async function walkKills<T, P = undefined>(
 ): Promise<number> {
   let runs = 0;
   for (const call of await countCalls(scenario, options)) {
-    for (const kill of ["before", "after"] as const) {
+    const middle = options.halfway === true && call.name === "replaceFile";
+    for (const kill of ["before", ...(middle ? (["during"] as const) : []), "after"] as const) {
       await disturb(
         scenario,
         options,
         call,
         null,
-        `is killed ${kill}`,
+        `is killed ${kill === "during" ? "halfway" : kill}`,
         (native) => void native.failCall(call.n, { kill }),
       );
       runs += 1;
@@ -164,6 +175,7 @@ function canFailLate({ name, args }: CallRecord): boolean {
     name === "mount" ||
     name === "lockFile" ||
     name === "runProgram" ||
+    name === "replaceFile" ||
     (name === "lockRegion" && args[1] === true)
   );
 }
