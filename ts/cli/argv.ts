@@ -65,7 +65,8 @@ export function parseArguments(syntax: CommandSyntax, argv: readonly string[]): 
 export function glance(syntax: CommandSyntax, argv: readonly string[]): Set<string> {
   const keys = argv.flatMap((argument) => {
     try {
-      return tokens(syntax, [argument]).map((token) => ("operand" in token ? "" : token.option.key));
+      // An empty value for one that takes it from the next argument.
+      return tokens(syntax, [argument, ""]).map((token) => ("operand" in token ? "" : token.option.key));
     } catch {
       return [];
     }

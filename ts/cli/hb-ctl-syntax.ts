@@ -27,6 +27,15 @@ export const hbCtlSyntax: CommandSyntax = {
     "What --reap clears away is what --audit shows as orphan, half-made or stale; " +
     "--force takes references that nothing accounts for, too.",
   operands: [{ key: "services", label: "SERVICE", arity: "many" }],
+  forms: [
+    "ocfs2_hb_ctl -S (-d DEVICE | -u UUID) SERVICE",
+    "ocfs2_hb_ctl -K (-d DEVICE | -u UUID) SERVICE",
+    "ocfs2_hb_ctl -I [-d DEVICE]... [-u UUID]... [-q | --json | --wait=WHAT | --watch] [SERVICE]...",
+    "ocfs2_hb_ctl -P (-d DEVICE | -u UUID) [-n LEVEL]",
+    "ocfs2_hb_ctl --audit [-d DEVICE]... [-u UUID]... [--json]",
+    "ocfs2_hb_ctl --reap [-d DEVICE]... [-u UUID]... [--dry-run] [--force] [--json]",
+    "ocfs2_hb_ctl -h | --version",
+  ],
   options: [
     action(
       "start",

@@ -2,8 +2,10 @@
 import { Cli, type CommandClass } from "clipanion";
 import { commandOf } from "./base-command.ts";
 import { hbCtlJob } from "./hb-ctl-job.ts";
+import { hbCtlSyntax } from "./hb-ctl-syntax.ts";
 import { MountCommand } from "./mount-command.ts";
 import { subcommands } from "./o2cb-commands.ts";
+import type { CommandSyntax } from "./syntax.ts";
 import { UmountCommand } from "./umount-command.ts";
 
 const plain = { colored: false, detailed: true, prefix: "" };
@@ -11,8 +13,10 @@ const plain = { colored: false, detailed: true, prefix: "" };
 /** The help of each command of a program by the command's name: the program itself, then its sub-commands. */
 export function helpsOf(program: string): Record<string, string> {
   const command = single[program];
-  if (command !== undefined)
-    return { [program]: Cli.from(command, { binaryName: program }).usage(command, plain) };
+  if (command !== undefined) {
+    const text = Cli.from(command, { binaryName: program }).usage(command, plain);
+    return { [program]: program === hbCtlSyntax.name ? withForms(text, hbCtlSyntax) : text };
+  }
   if (program !== "o2cb") throw new TypeError(`there is no program '${program}'`);
   const classes = subcommands.map(({ word, job }) => commandOf(job, [word]));
   const cli = Cli.from(classes, { binaryName: program, binaryLabel: "o2cb (ocfs2-group)" });
@@ -29,6 +33,11 @@ const single: Record<string, CommandClass> = {
   "umount.ocfs2": UmountCommand,
   ocfs2_hb_ctl: commandOf(hbCtlJob()),
 };
+
+/** clipanion writes `...` where operands or options are many. */
+function withForms(text: string, { forms = [] }: CommandSyntax): string {
+  return text.replace(/^(Usage\n\n).*$/m, (_, title: string) => title + forms.join("\n"));
+}
 
 /** The help of a command by its whole name: `mount.ocfs2`, `o2cb`, `o2cb monitor`. */
 export function helpOf(name: string): string {

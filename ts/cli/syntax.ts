@@ -31,6 +31,8 @@ export interface CommandSyntax {
   summary: string;
   details: string;
   operands: readonly OperandSyntax[];
+  /** how it is called, where a line made of operands and options would say too little */
+  forms?: readonly string[];
   options: readonly OptionSyntax[];
   examples: readonly (readonly [what: string, line: string])[];
 }
