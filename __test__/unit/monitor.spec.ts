@@ -9,6 +9,7 @@ import {
   registerCluster,
   startByHand,
   UUID,
+  volume,
   type FakeKernel,
 } from "../helpers/fake-native.ts";
 import { RunningMonitor } from "../helpers/monitor.ts";
@@ -400,4 +401,98 @@ test("at rest it makes no call, and a consumer that stops releases everything", 
   for await (const event of new Monitor(native).run()) if (event.event === "ready") break;
   t.is(kernel.watches.size, 0);
   t.false(kernel.leftovers().some((what) => what.startsWith("lock of")));
+});
+
+test("a half-made region whose maker has ended goes after a while, a set without a region too", async (t) => {
+  const { kernel, regionDirectory } = classicLocal();
+  const running = await RunningMonitor.start(kernel);
+  const maker = kernel.process({ name: "maker" });
+  await maker.makeDirectory(regionDirectory);
+  await running.until(() => running.of("region").length > 0, "the region is seen");
+  t.truthy(kernel.region(UUID), "not at once");
+  t.deepEqual(running.of("left"), []);
+  maker.kill();
+  await running.until(() => running.of("region-gone").length > 0, "the region is gone");
+  await running.rest();
+  t.deepEqual(running.of("failed"), []);
+
+  await kernel.cTool.hbCtlStart(UUID);
+  await running.until(() => running.of("region").length > 1, "the region is seen");
+  const lock = await kernel.process().lockRegion(UUID, false, 1000);
+  lock?.drop(false);
+  await kernel.process().removeDirectory(regionDirectory);
+  lock?.release();
+  await running.until(() => kernel.semaphoreSets().length === 0, "the set is gone");
+  await running.stop();
+  t.deepEqual(kernel.leftovers(), []);
+});
+
+test("without debugfs only the claim tells, once a death was heard", async (t) => {
+  const { kernel } = classicLocal({ features: { debugfs: false } });
+  const running = await RunningMonitor.start(kernel);
+  await mount(kernel);
+  await running.until(() => running.of("superblock").length > 0, "the superblock is watched");
+  await running.rest();
+  t.false(
+    running.native.calls.some(({ name }) => name === "claimDevice"),
+    "not while it lives",
+  );
+  await kernel.cTool.umount(DIRECTORY);
+  await running.until(() => running.of("region-gone").length > 0, "the region is gone");
+  await running.stop();
+  t.deepEqual(kernel.leftovers(), []);
+});
+
+test("a superblock that no mount shows is left when a look finds it dead", async (t) => {
+  const { kernel } = classicLocal();
+  await mount(kernel);
+  const user = kernel.process({ name: "editor" });
+  user.openFile(DIRECTORY);
+  await kernel.cTool.umount(DIRECTORY, true);
+  const running = await RunningMonitor.start(kernel);
+  await running.looks(3);
+  t.is(references(kernel), 1);
+  user.kill();
+  await running.until(() => running.of("region-gone").length > 0, "the region is gone");
+  await running.stop();
+  t.deepEqual(kernel.leftovers(), []);
+});
+
+test("a watch that breaks is told once and made anew", async (t) => {
+  const { kernel } = classicLocal();
+  const native = kernel.process({ name: "monitor" });
+  native.failCall({ name: "EventWatch.next", nth: 2 }, { errno: "EIO" });
+  const running = await RunningMonitor.start(kernel, { native });
+  await mount(kernel);
+  await running.until(() => running.of("failed").length > 0, "the failure is told");
+  await running.until(() => running.of("superblock").length > 0, "the superblock is watched");
+  await kernel.cTool.umount(DIRECTORY);
+  await running.until(() => running.of("region-gone").length > 0, "the region is gone");
+  t.is(running.of("failed").length, 1);
+  t.like(running.of("failed")[0], { region: null, code: "O2CB_IO" });
+  await running.stop();
+  t.is(kernel.watches.size, 0);
+  t.deepEqual(kernel.leftovers(), []);
+});
+
+test("a mount that is under way keeps no other volume waiting", async (t) => {
+  const { kernel, disk } = classicLocal();
+  const other = kernel.addDisk({ name: "sdc", number: { major: 8, minor: 32 }, volume: volume() });
+  const running = await RunningMonitor.start(kernel);
+  await mount(kernel);
+  await kernel.cTool.mount("/dev/sdc", SECOND);
+  await running.until(() => running.of("superblock").length > 1, "both are watched");
+  await running.rest();
+  const blocker = kernel.process({ name: "mount.ocfs2" });
+  const lock = await blocker.lockFile(`/run/ocfs2-group/${UUID}.lock`, 1000);
+  await kernel.cTool.umount(DIRECTORY);
+  await running.until(() => running.of("superblock-gone").length > 0, "its death is told");
+  await kernel.cTool.umount(SECOND);
+  await running.until(() => kernel.region(other.volume?.uuid ?? "") === undefined, "the other is left");
+  t.truthy(kernel.region(disk.volume?.uuid ?? ""));
+  lock.release();
+  await running.until(() => kernel.regions().length === 0, "this one too");
+  await running.stop();
+  blocker.exit();
+  t.deepEqual(kernel.leftovers(), []);
 });
