@@ -50,7 +50,7 @@ export async function findDevice(native: Native, region: string, signal?: AbortS
     for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
       try {
         const match = await readOne(native, name, region, signal);
-        if (match !== null && !found.has(match.number)) found.set(match.number, match.path);
+        if (match !== null) found.set(match.number, match.path);
       } catch (error) {
         if (isCode(error, "O2CB_ABORTED")) throw error;
         if (isErrno(error, "EACCES", "EPERM")) refusal = error;
