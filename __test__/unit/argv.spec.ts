@@ -4,7 +4,9 @@ import test from "ava";
 import { Cli } from "clipanion";
 import * as fc from "fast-check";
 import { canonical, parseArguments, UsageError, type Arguments } from "../../ts/cli/argv.ts";
-import type { BaseCommand } from "../../ts/cli/base-command.ts";
+import { commandOf, type BaseCommand } from "../../ts/cli/base-command.ts";
+import { hbCtlJob } from "../../ts/cli/hb-ctl-job.ts";
+import { hbCtlSyntax } from "../../ts/cli/hb-ctl-syntax.ts";
 import { MountCommand } from "../../ts/cli/mount-command.ts";
 import { mountSyntax, umountSyntax } from "../../ts/cli/syntax.ts";
 import { UmountCommand } from "../../ts/cli/umount-command.ts";
@@ -92,8 +94,9 @@ for (const [argv, message] of [
 // -- any command line, and clipanion as the second opinion ------------------------------------------------------------
 
 const commands = [
-  { syntax: mountSyntax, make: (): BaseCommand => new MountCommand(), command: MountCommand },
-  { syntax: umountSyntax, make: (): BaseCommand => new UmountCommand(), command: UmountCommand },
+  { syntax: mountSyntax, command: MountCommand },
+  { syntax: umountSyntax, command: UmountCommand },
+  { syntax: hbCtlSyntax, command: commandOf(hbCtlJob()) },
 ];
 const word = fc.oneof(
   fc.constantFrom(
@@ -111,6 +114,9 @@ const word = fc.oneof(
     "-f",
     "-l",
     "-r",
+    "-K",
+    "-SI",
+    "-uX",
     "--",
     "-",
   ),
@@ -141,8 +147,10 @@ for (const { syntax, command } of commands) {
         if (!(error instanceof UsageError) || /[\p{Cc}]/u.test(error.message)) throw error;
         return;
       }
+      // clipanion has an answer of its own to --help.
+      if (args.flag("help")) return;
       const read = (cli.process(canonical(syntax, argv)) as BaseCommand).arguments();
-      for (const { key } of syntax.operands) deepStrictEqual(read.operand(key), args.operand(key));
+      for (const { key } of syntax.operands) deepStrictEqual(read.operands(key), args.operands(key));
       for (const { key, kind } of syntax.options) {
         const seen = ({ flag, count, values, value }: Arguments): unknown => {
           if (kind === "flag") return flag(key);
