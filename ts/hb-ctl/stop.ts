@@ -130,7 +130,11 @@ async function dropService(
   );
   const record = records.find((one) => one.persistent && one.service === service) ?? null;
   const others = holders
-    .filter((holder) => !(holder.kind === "kept" && holder.service === service))
+    // A live mount's is never dropped here, but one that was handed out for a mount to come is.
+    .filter(
+      (holder) =>
+        holder.service !== service || holder.kind === "process" || (isAlive && holder.kind === "mount"),
+    )
     .reduce((sum, holder) => sum + Math.max(holder.references, holder.kind === "mount" ? 1 : 0), 0);
   if (references > 0 && !force && references <= others) {
     const isMount = own !== null && isAlive;
