@@ -14,11 +14,13 @@ export interface Seen {
   superblock: LivenessState;
   /** where the superblock is mounted, for the person who reads */
   mountedOn: string | null;
-  /** of the region now; null where the driver does not tell */
-  thread: HeartbeatThread | null;
+  /** of the region now; null where the driver does not tell, `none` where there is no region */
+  thread: HeartbeatThread | null | "none";
   /** of this start of the host; null where /proc does not tell */
   bootId: string | null;
   records: readonly JoinRecord[];
+  /** notes of the region are there that cannot be read: what looks like a leftover may be what they explain */
+  hasUnreadable?: boolean;
   /** the kernel runs a foreign program at the end of a superblock, which drops its reference and knows nothing of our notes */
   othersLeave: boolean;
   /** whether the process of a record still runs */
@@ -69,7 +71,7 @@ export function account(seen: Seen): Account {
       const mayStillMount =
         (record.handed && seen.now - Date.parse(record.time) < HANDED_MS) || seen.superblock === "unknown";
       if (mayStillMount) holders.push(holderOf(record, "mount"));
-      else {
+      else if (!seen.hasUnreadable) {
         if (!seen.othersLeave) stale += record.references;
         staleRecords.push(record.id);
       }
@@ -82,6 +84,7 @@ export function account(seen: Seen): Account {
 
 function isOfEarlierLife(record: JoinRecord, { thread, bootId }: Seen): boolean {
   if (record.bootId !== null && bootId !== null && record.bootId !== bootId) return true;
+  if (thread === "none") return true;
   if (record.thread === null || thread === null) return false;
   return record.thread.pid !== thread.pid || record.thread.startTime !== thread.startTime;
 }

@@ -4,7 +4,8 @@
 // about). Strictly read-only: it makes no semaphore set, opens no device, needs no cluster.conf and no running cluster; what it may not
 // read is a note, not an error. Nothing is locked, so what it says is of a moment; a reap looks again.
 import { readHint } from "../attributes.ts";
-import { errnoName } from "../errors.ts";
+import { errnoName, isCode, O2cbError } from "../errors.ts";
+import { requireHostNamespaces } from "../namespaces.ts";
 import type { Native, SemaphoreFacts } from "../native-types.ts";
 import { bootId, processFacts, type ProcessFacts } from "../process.ts";
 import type { HeartbeatMode } from "../steps.ts";
@@ -21,7 +22,13 @@ import {
   type MountSeen,
   type Subject,
 } from "./liveness.ts";
-import { heartbeatThread, readRecords, type JoinRecord } from "./record.ts";
+import {
+  heartbeatThread,
+  readRecords,
+  RECORD_DIRECTORY,
+  type JoinRecord,
+  type RecordsRead,
+} from "./record.ts";
 import {
   deviceNumberOf,
   registeredCluster,
@@ -35,6 +42,7 @@ import { judgeVerdict } from "./verdict.ts";
 const DEBUG = "/sys/kernel/debug";
 const DLMFS = "ocfs2_dlmfs";
 const STACK_FILE = "/sys/fs/ocfs2/cluster_stack";
+const IPC_LINK = "/proc/self/ns/ipc";
 
 export interface AuditOptions {
   /** only these; default all that exist or are recorded */
@@ -48,19 +56,26 @@ export interface AuditOptions {
 
 /** Errors: O2CB_ABORTED, and what makes /proc or configfs unreadable. */
 export async function audit(native: Native, options: AuditOptions = {}): Promise<Audit> {
-  options.signal?.throwIfAborted();
-  const [boot, stack, cluster, hbCtlPath, started, read, mounts, domains] = await Promise.all([
+  if (options.signal?.aborted)
+    throw new O2cbError("O2CB_ABORTED", "the audit was given up", {
+      operation: "audit",
+      cause: options.signal.reason,
+    });
+  // First of all: a note is written once its region is there, so one whose region is not found now is over.
+  const read = await readRecords(native);
+  const [boot, stack, cluster, hbCtlPath, started, mounts, domains, foreign] = await Promise.all([
     bootId(native),
     readHint(native, STACK_FILE),
     registeredCluster(native),
     leavingProgram(native),
     startedRegions(native),
-    readRecords(native),
     allMounts(native, options.signal),
     programDomains(native),
+    foreignNamespace(native),
   ]);
   const notes =
     read.problem === null ? [] : [`${read.problem}: joins of this package cannot be accounted for`];
+  if (foreign !== null) notes.push(foreign.message);
   const names = options.regions ?? [
     ...new Set([...started.map(({ name }) => name), ...read.records.map(({ region }) => region)]),
   ];
@@ -70,9 +85,10 @@ export async function audit(native: Native, options: AuditOptions = {}): Promise
   const look: Look = {
     native,
     started,
-    records: read.records,
+    read,
     mounts,
     domains,
+    countsElsewhere: foreign?.path === IPC_LINK,
     processes,
     notes,
     cluster,
@@ -100,8 +116,10 @@ export async function audit(native: Native, options: AuditOptions = {}): Promise
 interface Look {
   native: Native;
   started: readonly StartedRegion[];
-  records: readonly JoinRecord[];
+  read: RecordsRead;
   mounts: readonly MountSeen[];
+  /** in an IPC namespace of its own: the host's counts are not seen from here */
+  countsElsewhere: boolean;
   domains: ReadonlyMap<string, string[]>;
   processes: ReadonlyMap<number, ProcessFacts>;
   notes: string[];
@@ -125,10 +143,13 @@ async function auditRegion(look: Look, name: string, mode: HeartbeatMode): Promi
     isPinned(native, name),
     readHint(native, `${DEBUG}/o2hb/${name}/elapsed_time_in_ms`),
     readHint(native, `${DEBUG}/o2hb/${name}/livenodes`),
-    readSemaphores(native, name, notes),
+    look.countsElsewhere ? ("unreadable" as const) : readSemaphores(native, name, notes),
   ]);
   const disk = region?.dev || null;
-  const records = look.records.filter((record) => record.region === name);
+  const records = look.read.records.filter((record) => record.region === name);
+  const unreadable = look.read.damaged.filter(({ source }) =>
+    source.startsWith(`${RECORD_DIRECTORY}/${name}.`),
+  );
   const device = disk === null ? recordedDevice(records) : await deviceNumberOf(native, disk);
   const liveness = await livenessOf(look, { region: name, disk, device });
   const mounts = look.mounts
@@ -140,8 +161,9 @@ async function auditRegion(look: Look, name: string, mode: HeartbeatMode): Promi
     references: references ?? 0,
     superblock: liveness.state,
     mountedOn: mounts[0]?.directory ?? null,
-    thread: region === null ? { pid: 0, startTime: "" } : thread,
+    thread: region === null ? "none" : thread,
     records,
+    hasUnreadable: unreadable.length > 0,
     othersLeave: look.othersLeave,
     bootId: look.bootId,
     isRunning: ({ pid: number, startTime }) =>
@@ -186,6 +208,17 @@ async function livenessOf(look: Look, subject: Subject): Promise<Liveness> {
 /** With a count that may not be read, nothing can be said about what is over. */
 function visible(accounted: Account, references: number | null): Account {
   return references === null ? { ...accounted, stale: 0, unexplained: 0, staleRecords: [] } : accounted;
+}
+
+/** Why what is seen here is not the host's; null where it is. */
+async function foreignNamespace(native: Native): Promise<O2cbError | null> {
+  try {
+    await requireHostNamespaces(native, "audit");
+    return null;
+  } catch (error) {
+    if (isCode(error, "O2CB_NAMESPACE")) return error as O2cbError;
+    throw error;
+  }
 }
 
 async function readSemaphores(

@@ -21,7 +21,7 @@ export async function mountAccount(
   references: number,
   superblock: LivenessState,
 ): Promise<MountAccount> {
-  const [boot, { records }, pid] = await Promise.all([
+  const [boot, { records, damaged }, pid] = await Promise.all([
     bootId(native),
     readRecords(native, region),
     readHint(native, `${directory}/pid`),
@@ -39,6 +39,7 @@ export async function mountAccount(
     mountedOn: null,
     thread: await heartbeatThread(native, pid?.trim() ?? null),
     records,
+    hasUnreadable: damaged.length > 0,
     othersLeave: false,
     bootId: boot,
     isRunning: ({ id }) => running.has(id),

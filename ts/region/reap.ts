@@ -7,6 +7,7 @@
 //
 // References that nothing accounts for belong to C tools: only force drops them, and never from a volume that is mounted.
 import { isCode, O2cbError } from "../errors.ts";
+import { requireHostNamespaces } from "../namespaces.ts";
 import type { Held, Native, RegionLock } from "../native-types.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { isRegionName } from "../volume.ts";
@@ -56,7 +57,9 @@ function planRegion(seen: RegionAudit, force: boolean): ReapAction | null {
   const isBusy = seen.lastUser?.holdsMutex === true || !isRegionName(seen.region);
   if (isBusy || seen.references === null || seen.mode === "global") return null;
   if (seen.superblock.state === "alive") return onlyRecords;
-  if (seen.superblock.state === "unknown") return null;
+  // What does not beat and is not counted harms nobody by its end, whatever lives.
+  const isIdle = seen.disk === null && seen.references === 0;
+  if (seen.superblock.state === "unknown" && !isIdle) return onlyRecords;
   const forced = force ? seen.unexplained : 0;
   const drop = seen.stale;
   const left = seen.references - drop - forced;
@@ -78,9 +81,13 @@ export interface ReapOptions {
   lockLimitMs?: number | undefined;
 }
 
-/** Carries a plan out, region by region, all at once. What cannot be done is said in `skipped`; nothing is half done. */
+/**
+ * Carries a plan out, region by region, all at once. What cannot be done is said in `skipped`; nothing is half done.
+ * Errors: O2CB_NAMESPACE (regions are global, references and processes are not: here the host's cannot be seen), O2CB_ABORTED.
+ */
 export async function reap(native: Native, plan: ReapPlan, options: ReapOptions = {}): Promise<ReapResult> {
   const result: ReapResult = { done: [], skipped: [], kept: plan.kept };
+  if (plan.actions.length > 0) await requireHostNamespaces(native, "reap", options.signal);
   await Promise.all(
     plan.actions.map(async (action) => {
       try {
@@ -107,15 +114,16 @@ async function reapRegion(native: Native, action: ReapAction, options: ReapOptio
   const { region, drop, forced, stop, removeSet } = action;
   const isOnlyNotes = drop + forced === 0 && !stop && !removeSet;
   if (isOnlyNotes) {
-    const now = planRegion(await lookAgain(native, region, false), false);
-    const known = new Set(now?.records ?? []);
-    for (const id of action.records) if (known.has(id)) await forgetRecord(native, id, options.onStep);
-    return null;
+    const now = await lookAgain(native, region, {});
+    const known = new Set(planRegion(now, false)?.records);
+    const over = action.records.filter((id) => known.has(id));
+    for (const id of over) await forgetRecord(native, id, options.onStep);
+    return over.length > 0 ? null : changed(now);
   }
   const volumeLock = await lockVolume(native, region, options);
   let claim: Held | null = null;
   try {
-    const before = await lookAgain(native, region, false);
+    const before = await lookAgain(native, region, { probe: true });
     const cluster = await registeredCluster(native);
     const canPin = cluster !== null && (await pinsRegions(native, cluster.heartbeatDirectory));
     const subject = { region, disk: before.disk, device: numberOf(before.deviceNumber) };
@@ -125,16 +133,32 @@ async function reapRegion(native: Native, action: ReapAction, options: ReapOptio
       signal: options.signal,
     });
     claim = death.claim;
-    if (death.state !== "dead")
+    const isProven = death.state === "dead";
+    if (!isProven && before.disk !== null)
       return `its superblock is not proven to be gone: ${death.evidence.at(-1)?.says}`;
     const lockOptions = {
       signal: options.signal,
       onStep: options.onStep,
       limitMs: options.lockLimitMs ?? 10_000,
     };
-    return await withRegionLock(native, region, true, lockOptions, (lock) =>
-      dropPlanned(native, action, lock, options),
-    );
+    return await withRegionLock(native, region, true, lockOptions, async (lock) => {
+      const tidy = (): void => {
+        // The lock has just made a set where there was none.
+        if (!before.hasSet && lock.references() === 0) destroySet(lock, options.onStep);
+      };
+      try {
+        const reason = await dropPlanned(native, action, isProven, lock, options);
+        if (reason !== null) tidy();
+        return reason;
+      } catch (error) {
+        try {
+          tidy();
+        } catch {
+          // It is gone already, or cannot be looked at: the first failure is the one to tell.
+        }
+        throw error;
+      }
+    });
   } finally {
     claim?.release();
     volumeLock.release();
@@ -144,16 +168,14 @@ async function reapRegion(native: Native, action: ReapAction, options: ReapOptio
 async function dropPlanned(
   native: Native,
   action: ReapAction,
+  isProven: boolean,
   lock: RegionLock,
   { onStep }: ReapOptions,
 ): Promise<string | null> {
-  const now = await lookAgain(native, action.region, true);
+  const now = await lookAgain(native, action.region, { held: true });
   // The lock has just made a set where there was none.
   const again = planRegion({ ...now, hasSet: action.removeSet }, action.forced > 0);
-  if (again === null || !isSame(again, action)) {
-    if (lock.references() === 0 && now.directory === null) destroySet(lock, onStep);
-    return `its state has changed since it was looked at: ${now.reason}`;
-  }
+  if (again === null || !isSame(again, action) || (!isProven && now.disk !== null)) return changed(now);
   emit(onStep, { step: "reap", region: action.region, reason: action.reason });
   const which = { count: action.drop + action.forced, undo: false };
   if (now.directory !== null) await dropReferences(native, now.directory, lock, which, onStep);
@@ -161,12 +183,20 @@ async function dropPlanned(
     for (let left = which.count; left > 0; left -= 1) lock.drop(false);
     if (lock.references() === 0) destroySet(lock, onStep);
   }
-  for (const id of action.records) await forgetRecord(native, id, onStep);
+  for (const id of again.records) await forgetRecord(native, id, onStep);
   return null;
 }
 
-async function lookAgain(native: Native, region: string, held: boolean): Promise<RegionAudit> {
-  const { regions } = await audit(native, { regions: [region], probe: !held, held });
+function changed({ reason }: RegionAudit): string {
+  return `its state has changed since it was looked at: ${reason}`;
+}
+
+async function lookAgain(
+  native: Native,
+  region: string,
+  how: { probe?: boolean; held?: boolean },
+): Promise<RegionAudit> {
+  const { regions } = await audit(native, { regions: [region], ...how });
   const [one] = regions;
   if (one === undefined)
     throw new O2cbError("O2CB_UNKNOWN_REGION", `the region '${region}' could not be looked at`, {

@@ -32,7 +32,7 @@ export function judgeVerdict(facts: Facts): { verdict: Verdict; reason: string }
   if (superblock.state === "unknown")
     return say("unknown", "whether its volume is mounted cannot be told without opening the device");
   const living = holders.filter((holder) => holder.references > 0);
-  if (living.length > 0) {
+  if (references > 0 && living.length > 0) {
     const [first] = living;
     const who = living.map(({ service, pid }) => (pid === null ? service : `${service} (process ${pid})`));
     return say("in-use", `${who.join(", ")} ${living.length === 1 && first ? "holds" : "hold"} it`);
@@ -62,7 +62,7 @@ function withoutRegion({ references, hasSet, staleRecords, lastUser, superblock 
 } {
   const say = (verdict: Verdict, reason: string) => ({ verdict, reason });
   if (lastUser?.holdsMutex === true) return say("in-use", `${nameOf(lastUser)} is starting or stopping it`);
-  if (superblock.mounts.length > 0)
+  if (superblock.state === "alive")
     return say("in-use", "its volume is mounted, though not with a heartbeat region of its own");
   if ((references ?? 0) > 0)
     return say("unexplained-references", `${counted(references ?? 0)} though there is no region`);
