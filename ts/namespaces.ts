@@ -38,10 +38,16 @@ export async function requireHostNamespaces(
       "/proc/self/ns/pid",
     );
   const [host, own] = await Promise.all([
-    inspect(native, "/proc/1/root/run", signal),
-    inspect(native, "/run", signal),
+    linkOrNull(native, "/proc/1/ns/mnt", signal),
+    linkOrNull(native, "/proc/self/ns/mnt", signal),
   ]);
-  if (host !== null && own !== null && !isSamePlace(host, own))
+  if (host === own || host === null || own === null) return;
+  // Looked at from inside: realpath(3) of a path below /proc/1/root comes out here again.
+  const [hosts, ours] = await Promise.all([
+    inspect(native, "/proc/1/ns/mnt", signal),
+    inspect(native, null, signal),
+  ]);
+  if (hosts !== null && ours !== null && !isSamePlace(hosts, ours))
     refuse(
       "this process has a /run of its own: its locks and records would be invisible to the host's commands",
       "/run",
@@ -53,10 +59,18 @@ async function namespaceInode(
   kind: string,
   signal: AbortSignal | undefined,
 ): Promise<number | null> {
+  const link = await linkOrNull(native, `/proc/self/ns/${kind}`, signal);
+  const inode = /^\w+:\[(\d+)\]$/.exec(link ?? "")?.[1];
+  return inode === undefined ? null : Number(inode);
+}
+
+async function linkOrNull(
+  native: Native,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<string | null> {
   try {
-    const link = await native.readLink(`/proc/self/ns/${kind}`, { signal });
-    const inode = /^\w+:\[(\d+)\]$/.exec(link)?.[1];
-    return inode === undefined ? null : Number(inode);
+    return await native.readLink(path, { signal });
   } catch {
     return null;
   }
@@ -64,11 +78,11 @@ async function namespaceInode(
 
 async function inspect(
   native: Native,
-  path: string,
+  namespace: string | null,
   signal: AbortSignal | undefined,
 ): Promise<PathFacts | null> {
   try {
-    return await native.inspectPath(path, null, { signal });
+    return await native.inspectPath("/run", namespace, { signal });
   } catch {
     return null;
   }
