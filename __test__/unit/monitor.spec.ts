@@ -13,9 +13,11 @@ import {
   type FakeKernel,
 } from "../helpers/fake-native.ts";
 import { RunningMonitor } from "../helpers/monitor.ts";
+import { beginGroupJoin } from "../../ts/membership.ts";
 import { mountVolume } from "../../ts/mount/mount-volume.ts";
 import { unmountVolume } from "../../ts/mount/unmount-volume.ts";
 import { writeRecord, newRecord, readRecords, heartbeatThread } from "../../ts/region/record.ts";
+import { openVolume } from "../../ts/volume.ts";
 
 const SECOND = "/vol2";
 
@@ -26,7 +28,7 @@ async function mount(kernel: FakeKernel, directory: string = DIRECTORY): Promise
 }
 
 const references = (kernel: FakeKernel): number => {
-  const [set] = kernel.semaphoreSets().filter(([, { label }]) => label === UUID);
+  const set = kernel.semaphoreSets().find(([, { label }]) => label === UUID);
   return set?.[1].values[1] ?? 0;
 };
 
@@ -494,5 +496,46 @@ test("a mount that is under way keeps no other volume waiting", async (t) => {
   await running.until(() => kernel.regions().length === 0, "this one too");
   await running.stop();
   blocker.exit();
+  t.deepEqual(kernel.leftovers(), []);
+});
+
+test("after events were dropped everything is watched anew", async (t) => {
+  const { kernel } = classicLocal();
+  const running = await RunningMonitor.start(kernel);
+  await mount(kernel);
+  await running.until(() => running.of("superblock").length > 0, "the superblock is watched");
+  await running.rest();
+  running.native.restartCount();
+  kernel.maxQueuedEvents = 0;
+  await kernel.process().replaceFile("/run/ocfs2-group/joins/other", "", 0o600);
+  await running.until(() => running.native.calls.length > 1, "it looks");
+  kernel.maxQueuedEvents = 16_384;
+  await running.rest();
+  const names = running.native.calls.map(({ name }) => name);
+  t.is(names.filter((name) => name === "EventWatch.addMount").length, 1);
+  const paths = running.native.calls
+    .filter(({ name }) => name === "EventWatch.addDirectory")
+    .map(({ args }) => String(args[0]));
+  t.true(paths.includes("/run/ocfs2-group/joins"));
+  t.true(paths.some((path) => path.endsWith("/heartbeat")));
+  t.deepEqual(running.words, ["region", "superblock"], "nothing is told twice");
+  await running.stop();
+});
+
+test("a program that holds the region and is killed: its region goes, though nothing tells of it", async (t) => {
+  const { kernel } = classicLocal();
+  const running = await RunningMonitor.start(kernel);
+  const program = kernel.process({ name: "fsck" });
+  const join = await beginGroupJoin(program, {
+    volume: await openVolume(program, DISK),
+    service: "fsck",
+  });
+  await join.complete(0);
+  await running.looks(4);
+  t.is(references(kernel), 1);
+  t.deepEqual(running.of("kept"), []);
+  program.kill();
+  await running.until(() => running.of("region-gone").length > 0, "the region is gone");
+  await running.stop();
   t.deepEqual(kernel.leftovers(), []);
 });
