@@ -56,6 +56,8 @@ export function codeCache(): Buffer {
 }
 
 function readCache(): Buffer | undefined {
+  // Made without flags: with any (the launcher's for the monitor) V8 would refuse it after it was read.
+  if (process.execArgv.length > 0) return undefined;
   try {
     const twice = readFileSync(`${__dirname}/${codeCacheFile()}`);
     const code = twice.subarray(0, twice.length / 2);
