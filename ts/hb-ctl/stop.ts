@@ -27,7 +27,7 @@ export interface StopServiceRequest {
   service: string | null;
   /** `kernel`: the end of a superblock, which is taken as said */
   caller: "kernel" | "program";
-  /** drop a reference that is not the service's by any note, or a live mount's */
+  /** drop a reference that is not the service's by any note; never the last one of a volume that is mounted */
   force?: boolean | undefined;
   signal?: AbortSignal | undefined;
   onStep?: OnStep | undefined;
@@ -136,7 +136,9 @@ async function dropService(
         holder.service !== service || holder.kind === "process" || (isAlive && holder.kind === "mount"),
     )
     .reduce((sum, holder) => sum + Math.max(holder.references, holder.kind === "mount" ? 1 : 0), 0);
-  if (references > 0 && !force && references <= others) {
+  // The last one under a live superblock is refused with force as well: drivers that do not pin would stop its heartbeat.
+  const isLastOfMount = isAlive && references <= 1;
+  if (isLastOfMount || (references > 0 && !force && references <= others)) {
     const isMount = own !== null && isAlive;
     throw new O2cbError(
       isMount ? "O2CB_REGION_IN_USE" : "O2CB_NOT_JOINED",
