@@ -1,7 +1,7 @@
 // The packages as they are published, installed in an empty project without a network, without cargo, without install
 // scripts: the library, its types, the commands, and the helpers installed from there.
-import test from "ava";
-import { spawnSync } from "node:child_process";
+import test, { type ExecutionContext } from "ava";
+import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -22,6 +22,7 @@ const { version } = JSON.parse(readFileSync(path.join(repository, "package.json"
   version: string;
 };
 const platform = "ocfs2-group-linux-x64-gnu";
+const helpers = ["mount.ocfs2", "o2cb", "ocfs2_hb_ctl", "umount.ocfs2"];
 
 const scratch = mkdtempSync(path.join(tmpdir(), "ocfs2-group-package-"));
 const project = path.join(scratch, "project");
@@ -105,6 +106,27 @@ test.serial("the packages hold what they need and no install script, no dependen
   }
 });
 
+/** Resident memory of a program, in kB, when it has written its first line; it is then told to end, and its status returned. */
+async function residentOf(
+  program: string,
+  args: readonly string[],
+): Promise<{ kb: number; status: number | null }> {
+  const child = spawn(program, args, { env, cwd: "/", stdio: ["ignore", "pipe", "inherit"] });
+  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+  await Promise.race([new Promise((resolve) => child.stdout.once("data", resolve)), ended]);
+  const text = child.exitCode === null ? readFileSync(`/proc/${child.pid}/status`, "utf8") : "";
+  child.kill("SIGTERM");
+  return { kb: Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]), status: await ended };
+}
+
+/** What an idle monitor takes beyond node itself: 5 MB were measured, with what the launcher tells V8. */
+async function monitorIsSmall(t: ExecutionContext, o2cb: string): Promise<void> {
+  const plain = await residentOf(process.execPath, ["-e", "console.log(1); setInterval(() => {}, 1e9)"]);
+  const monitor = await residentOf(o2cb, ["monitor", "--json", "--no-reap"]);
+  t.is(monitor.status, 0, "SIGTERM is its normal end");
+  t.true(monitor.kb < plain.kb + 8192, `${monitor.kb} kB, and node itself ${plain.kb} kB`);
+}
+
 const use = `
   if (typeof library.openVolume !== "function" || typeof library.mountVolume !== "function") throw new Error("no library");
   const code = await library.openVolume("/dev/null").then(() => "none", (error) => error.code);
@@ -168,7 +190,7 @@ void openVolume(7);
 }
 
 test.serial("npx runs the commands", (t) => {
-  for (const name of ["mount.ocfs2", "umount.ocfs2", "ocfs2-group"]) {
+  for (const name of [...helpers, "ocfs2-group"]) {
     const { stdout, stderr, status } = run("npx", ["--offline", "--no", "--", name, "--version"]);
     t.is(status, 0, stderr);
     t.true(stdout.includes(version) && stdout.includes("ocfs2-group"), `${name}: ${stdout}`);
@@ -177,12 +199,12 @@ test.serial("npx runs the commands", (t) => {
 
 test.serial(
   "the helpers are installed from the package below a directory, and run there in a spoilt environment",
-  (t) => {
+  async (t) => {
     const root = path.join(scratch, "root");
     mkdirSync(root);
     const install = run("npx", ["--offline", "--no", "--", "ocfs2-group", "install-helpers", "--root", root]);
     t.is(install.status, 0, install.stderr);
-    for (const name of ["mount.ocfs2", "umount.ocfs2"]) {
+    for (const name of helpers) {
       const helper = path.join(root, "sbin", name);
       const spoilt = {
         NODE_OPTIONS: "--no-such-option",
@@ -193,15 +215,21 @@ test.serial(
       t.is(said.status, 0, said.stderr);
       t.true(said.stdout.includes(version), said.stdout);
       const wrong = run(helper, [], spoilt, "/");
-      t.is(wrong.status, 1, "mount(8)'s status for wrong usage");
+      t.is(wrong.status, 1, "mount(8)'s status for wrong usage, and that of the others");
       t.is(wrong.stdout, "");
       t.is(wrong.stderr.trim().split("\n").length, 1, wrong.stderr);
     }
+    const kernels = `exec 0<&- 1>&- 2>&-; exec env -i HOME=/ PATH=/sbin:/bin:/usr/sbin:/usr/bin '${root}/sbin/ocfs2_hb_ctl' "$@"`;
+    const asKernel = (...args: string[]) =>
+      spawnSync("sh", ["-c", kernels, "sh", ...args], { cwd: "/", stdio: "ignore", timeout: 30_000 }).status;
+    t.is(asKernel("-I", "-u", "0".repeat(32)), 0, "as the kernel calls it, with nothing open");
+    t.is(asKernel("-K"), 1);
     const noVolume = run(path.join(root, "sbin/mount.ocfs2"), ["/dev/null", scratch], {}, "/");
     t.true([1, 32].includes(noVolume.status ?? -1), noVolume.stderr);
     t.false(noVolume.stderr.includes("native module"), noVolume.stderr);
     const linked = run("ldd", [path.join(root, "usr/lib/ocfs2-group/launcher")]);
     t.regex(linked.stdout + linked.stderr, /statically linked|not a dynamic executable/);
+    await monitorIsSmall(t, path.join(root, "sbin/o2cb"));
     t.is(
       run("npx", ["--offline", "--no", "--", "ocfs2-group", "uninstall-helpers", "--root", root]).status,
       0,

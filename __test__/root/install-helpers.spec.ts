@@ -181,6 +181,22 @@ test("/sbin may be a link, and no link leads out of the root", (t) => {
   refused(t, call(makePackage(scratch(t)), "install-helpers", "--root", root), "too many links");
 });
 
+test("every command that the package has in bin is put into /sbin, but for the installer itself", (t) => {
+  const { bin } = JSON.parse(readFileSync(path.join(repository, "package.json"), "utf8")) as {
+    bin: Record<string, string>;
+  };
+  const commands = Object.keys(bin).filter((name) => name !== "ocfs2-group");
+  t.deepEqual([...helperNames], commands.toSorted());
+  const table = /COMMANDS: \[&str; \d+\] = \[(.*)\]/.exec(
+    readFileSync(path.join(repository, "crates/launcher/src/main.rs"), "utf8"),
+  );
+  t.deepEqual(JSON.parse(`[${table?.[1]}]`), commands.toSorted(), "the launcher's own table");
+  const source = makePackage(scratch(t));
+  const root = scratch(t);
+  t.is(call(source, "install-helpers", "--root", root).status, 0);
+  t.deepEqual(readdirSync(path.join(root, "sbin")).toSorted(), commands.toSorted());
+});
+
 for (const spelling of ["/sbin/mount.ocfs2", "/usr/sbin/mount.ocfs2"]) {
   withDpkg(
     `a package's file registered as ${spelling} is refused by the package's name, or diverted${dpkgReason}`,
