@@ -45,9 +45,9 @@ export async function startedRegions(native: Native): Promise<StartedRegion[]> {
   );
 }
 
-/** The number of a disk by the kernel's name; null where it is gone. */
+/** The number of a disk by the kernel's name; null where the disk is gone. Throws where that cannot be told. */
 export async function deviceNumberOf(native: Native, disk: string): Promise<DeviceNumber | null> {
-  const text = await readHint(native, `/sys/class/block/${disk}/dev`);
+  const text = await readOptional(native, `/sys/class/block/${disk}/dev`);
   const match = /^(\d+):(\d+)$/.exec(text?.trim() ?? "");
   return match === null ? null : { major: Number(match[1]), minor: Number(match[2]) };
 }
