@@ -108,6 +108,7 @@ scenario("the kernel calls ours at the end of a superblock, however it ends", as
   const { node, uuid, device } = await prepared();
   await node.setHbCtlPath(KERNEL_LEAVES);
   await node.run(["mount", "-t", "ocfs2", device, "/one"]);
+  t.is((await volumeState(node, { uuid, device })).references, 1);
   await node.run(["busybox", "umount", "/one"]);
   await assertVolumeFree(node, { uuid, device });
 
@@ -139,7 +140,7 @@ scenario("the forms of 1.2, without a service: taken from programs, refused on a
   await assertVolumeFree(node, { uuid, device });
 });
 
-scenario("-K -u opens no device, where the C tool opens every disk", async (t) => {
+scenario("-K -u opens no device, where the C tool opens disks until it finds the volume", async (t) => {
   t.timeout(300_000);
   const { node, uuid, device } = await prepared();
   const watch = node.start(kernelCall("watch-opens", "/dev/vda", "/dev/vdb", "/dev/vdc"));
@@ -161,8 +162,9 @@ scenario("-K -u opens no device, where the C tool opens every disk", async (t) =
   t.deepEqual(await opened(`${OURS} -I -u ${uuid}`), []);
   t.deepEqual(await opened(`${OURS} --audit`), []);
   t.deepEqual(await opened(`${OURS} -K -u ${uuid} other`), []);
-  t.true((await opened(`${PEER_HB_CTL} -I -u ${uuid}`)).length > 0);
   t.deepEqual(await opened(`${OURS} -K -u ${uuid} agent`), []);
+  await node.run([PEER_HB_CTL, "-S", "-d", device, "agent"]);
+  t.true((await opened(`${PEER_HB_CTL} -K -u ${uuid} agent`)).includes("opened /dev/vda"));
   await assertVolumeFree(node, { uuid, device });
   await watch.kill("SIGKILL");
   await watch.done;

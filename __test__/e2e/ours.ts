@@ -149,25 +149,34 @@ export async function assertVolumeFree(node: Node, volume: VolumeName): Promise<
     );
 }
 
-/** The audit of the whole machine, by the command. */
-export async function auditAll(node: Node): Promise<Audit> {
-  return JSON.parse((await node.run([KERNEL_LEAVES, "--audit", "--json"])).stdout) as Audit;
+/** Runs ocfs2_hb_ctl with --json and returns the result that is on its last line, whatever its status. */
+async function hbCtl<T>(node: Node, ...words: string[]): Promise<T> {
+  const command = [KERNEL_LEAVES, ...words, "--json"];
+  const { status, stdout, stderr } = await node.try(command);
+  const last = stdout.trimEnd().split("\n").at(-1) ?? "";
+  const { result } = JSON.parse(last.startsWith("{") ? last : "{}") as { result?: T };
+  if (result === undefined)
+    throw new LabError("command", `${node.name}: ${command.join(" ")}: status ${status}\n${stdout}${stderr}`);
+  return result;
 }
 
-/** What the audit says of one region; undefined where it knows nothing of it. */
+/** The audit of the whole machine, by the command. */
+export function auditAll(node: Node): Promise<Audit> {
+  return hbCtl(node, "--audit");
+}
+
+/** What the audit says of one region; its verdict is `absent` where nothing of it is there. */
 export async function auditOf(node: Node, uuid: string): Promise<RegionAudit | undefined> {
-  const { stdout } = await node.run([KERNEL_LEAVES, "--audit", "--json", "-u", uuid]);
-  return (JSON.parse(stdout) as Audit).regions.find(({ region }) => region === uuid);
+  const { regions } = await hbCtl<Audit>(node, "--audit", "-u", uuid);
+  return regions.find(({ region }) => region === uuid);
 }
 
 export async function planReap(node: Node, uuid: string): Promise<ReapPlan> {
-  const { stdout } = await node.run([KERNEL_LEAVES, "--reap", "--dry-run", "--json", "-u", uuid]);
-  return JSON.parse(stdout) as ReapPlan;
+  return (await hbCtl<{ plan: ReapPlan }>(node, "--reap", "--dry-run", "-u", uuid)).plan;
 }
 
-export async function reap(node: Node, uuid: string, ...more: "--force"[]): Promise<ReapResult> {
-  const { stdout } = await node.run([KERNEL_LEAVES, "--reap", "--json", ...more, "-u", uuid]);
-  return JSON.parse(stdout) as ReapResult;
+export function reap(node: Node, uuid: string, ...more: "--force"[]): Promise<ReapResult> {
+  return hbCtl(node, "--reap", ...more, "-u", uuid);
 }
 
 /** A process with a mount namespace of its own, made now: a copy of all mounts there are. Kill it to end the namespace. */

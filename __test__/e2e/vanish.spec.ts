@@ -89,7 +89,7 @@ async function assertCleaned(t: ExecutionContext, place: Place, way: Way, from: 
   await node.run(kernelCall("claimed", place.device));
   if (unexplained > 0) return assertForced(t, place, unexplained);
   if (kernelLeft) {
-    t.is((await auditOf(node, uuid))?.verdict, undefined, `${name}: the kernel's call left`);
+    t.is((await auditOf(node, uuid))?.verdict, "absent", `${name}: the kernel's call left`);
     return;
   }
   const { references } = await volumeState(node, place);
