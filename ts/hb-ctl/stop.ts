@@ -18,7 +18,7 @@ import { dropReferences, type DropResult } from "../region/stop-region.ts";
 import { lockVolume } from "../region/volume-lock.ts";
 import { MOUNT_SERVICE } from "../stack/cluster-stack.ts";
 import { dropMount } from "../stack/leave-mount.ts";
-import type { HeartbeatMode, OnStep } from "../steps.ts";
+import { emit, type HeartbeatMode, type OnStep } from "../steps.ts";
 
 export interface StopServiceRequest {
   device: string | null;
@@ -136,9 +136,16 @@ async function dropService(
         holder.service !== service || holder.kind === "process" || (isAlive && holder.kind === "mount"),
     )
     .reduce((sum, holder) => sum + Math.max(holder.references, holder.kind === "mount" ? 1 : 0), 0);
+  const isOthers = (references > 0 || isAlive) && references <= others;
+  if (record !== null && isOthers && !force && !(isAlive && service === MOUNT_SERVICE)) {
+    // A -K that was killed after the drop left the note: what is counted is the others', and is not the service's to drop.
+    await forgetRecord(native, record.id, onStep);
+    emit(onStep, { step: "leave", region: place.region, references });
+    return { references, stopped: false };
+  }
   // The last one under a live superblock is refused with force as well: drivers that do not pin would stop its heartbeat.
   const isLastOfMount = isAlive && references <= 1;
-  if (isLastOfMount || (references > 0 && !force && references <= others)) {
+  if (isLastOfMount || (!force && isOthers)) {
     const isMount = own !== null && isAlive;
     throw new O2cbError(
       isMount ? "O2CB_REGION_IN_USE" : "O2CB_NOT_JOINED",

@@ -17,7 +17,7 @@ import { pinsRegions, proveDeath } from "./liveness.ts";
 import { withRegionLock } from "./lock.ts";
 import { forgetRecord, sweepHalfWritten } from "./record.ts";
 
-import { registeredCluster } from "./regions.ts";
+import { deviceNumberOf, registeredCluster } from "./regions.ts";
 import { destroySet, dropReferences } from "./stop-region.ts";
 import { lockVolume } from "./volume-lock.ts";
 
@@ -66,8 +66,8 @@ function planRegion(seen: RegionAudit, force: boolean): ReapAction | null {
   const relies = seen.domains.length > 0 || seen.pinned === true;
   const stop = left === 0 && seen.directory !== null && !relies;
   const removeSet = left === 0 && seen.hasSet && (stop || seen.directory === null);
-  // A domain of a program's keeps the region: the last reference stays with it.
-  if (relies && left === 0) return onlyRecords;
+  // A domain of a program's keeps the region: the last reference stays with it, and the note that explains it.
+  if (relies && left === 0) return drop > 0 ? null : onlyRecords;
   if (drop + forced === 0 && !stop && !removeSet) return onlyRecords;
   return { ...nothing, drop, forced, stop, removeSet, reason: seen.reason };
 }
@@ -114,7 +114,7 @@ async function reapRegion(native: Native, action: ReapAction, options: ReapOptio
   const { region, drop, forced, stop, removeSet } = action;
   const isOnlyNotes = drop + forced === 0 && !stop && !removeSet;
   if (isOnlyNotes) {
-    const now = await lookAgain(native, region, {});
+    const now = await lookAgain(native, region, { probe: true });
     const known = new Set(planRegion(now, false)?.records);
     const over = action.records.filter((id) => known.has(id));
     for (const id of over) await forgetRecord(native, id, options.onStep);
@@ -124,9 +124,13 @@ async function reapRegion(native: Native, action: ReapAction, options: ReapOptio
   let claim: Held | null = null;
   try {
     const before = await lookAgain(native, region, { probe: true });
+    if (before.verdict === "absent") return changed(before);
     const cluster = await registeredCluster(native);
     const canPin = cluster !== null && (await pinsRegions(native, cluster.heartbeatDirectory));
-    const subject = { region, disk: before.disk, device: numberOf(before.deviceNumber) };
+    // Where the number cannot be read this throws: a disk that is there must not be taken for one that is gone.
+    const device =
+      before.disk === null ? numberOf(before.deviceNumber) : await deviceNumberOf(native, before.disk);
+    const subject = { region, disk: before.disk, device };
     const death = await proveDeath(native, subject, {
       patienceMs: options.patienceMs ?? 1000,
       canPin,
