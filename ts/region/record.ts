@@ -7,7 +7,6 @@
 // thread that it names: numbers and regions come again.
 //
 // Without a /run that can be written, joins work all the same; only what they leave behind is then less well explained.
-import { randomBytes } from "node:crypto";
 import { errnoName, isErrno } from "../errors.ts";
 import type { Native } from "../native-types.ts";
 import { bootId, processFacts } from "../process.ts";
@@ -82,7 +81,8 @@ export async function newRecord(native: Native, fields: NewRecord): Promise<Join
     directory: null,
     namespace,
     ...fields,
-    id: `${fields.region}.${fields.service}.${randomBytes(6).toString("hex")}`,
+    // Two processes cannot have one number at one moment, nor one process one moment twice.
+    id: `${fields.region}.${fields.service}.${process.pid}-${process.hrtime.bigint().toString(36)}`,
     bootId: boot,
     time: new Date().toISOString(),
   };
