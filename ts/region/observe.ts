@@ -3,6 +3,7 @@
 // Facts relied on: architecture rule 1: a superblock that relies on a region of its own has one mount reference (the C tools take one
 // for each mount(2)); which of a region's references it is cannot be told from the count, only that one of those without a note is.
 import { readHint } from "../attributes.ts";
+import { requireHostNamespaces } from "../namespaces.ts";
 import type { MountEntry, Native } from "../native-types.ts";
 import type { OnStep } from "../steps.ts";
 import { mountAccount } from "./mount-account.ts";
@@ -22,6 +23,8 @@ export async function noteMount(
 ): Promise<void> {
   if (region === null || directory === null) return;
   try {
+    // In another /run it would be a note that nobody reads.
+    await requireHostNamespaces(native, "note-mount");
     const references = (await native.regionSemaphores(region))?.references ?? 0;
     const { own } = await mountAccount(native, { region, directory }, references, "alive");
     if (own === null || own.recorded || own.references === 0) return;
