@@ -15,7 +15,8 @@ import {
   type FakeKernel,
   type Machine,
 } from "../helpers/fake-native.ts";
-import { command, join, look, lookAt, mount, regionStates, start } from "../helpers/region-states.ts";
+import { regionStates } from "../helpers/region-states.ts";
+import { command, join, look, lookAt, mount, start } from "../helpers/region-work.ts";
 
 /** Everything else of `Native` changes something, opens a device, or could. */
 const READING = [

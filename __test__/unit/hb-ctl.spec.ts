@@ -26,7 +26,7 @@ import {
   references,
   start,
   stop,
-} from "../helpers/region-states.ts";
+} from "../helpers/region-work.ts";
 
 const eras = [
   ["a driver of today", classicLocal],

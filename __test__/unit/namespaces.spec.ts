@@ -23,7 +23,7 @@ import {
   type FakeNative,
 } from "../helpers/fake-native.ts";
 import { refused } from "../helpers/refused.ts";
-import { clean, command, join, look, mount, references, start } from "../helpers/region-states.ts";
+import { clean, command, join, look, mount, references, start } from "../helpers/region-work.ts";
 
 const elsewhere: Record<string, [(kernel: FakeKernel) => FakeNative, RegExp]> = {
   "an IPC namespace of its own": [(kernel) => kernel.process({ ipc: INITIAL_IPC + 500 }), /IPC namespace/],

@@ -15,6 +15,7 @@ import {
   type FakeKernel,
   type Machine,
 } from "../helpers/fake-native.ts";
+import { regionStates } from "../helpers/region-states.ts";
 import {
   clean,
   command,
@@ -24,10 +25,9 @@ import {
   lookAt,
   mount,
   references,
-  regionStates,
   start,
   stop,
-} from "../helpers/region-states.ts";
+} from "../helpers/region-work.ts";
 
 const plan = async (kernel: FakeKernel, force = false): Promise<ReapPlan> =>
   planReap(await look(kernel, { regions: [UUID], probe: true }), { force });

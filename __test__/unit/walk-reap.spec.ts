@@ -28,7 +28,7 @@ import {
   references,
   start,
   stop,
-} from "../helpers/region-states.ts";
+} from "../helpers/region-work.ts";
 
 const plans = new WeakMap<FakeKernel, ReapPlan>();
 

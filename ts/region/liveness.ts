@@ -17,6 +17,8 @@ import type { Evidence, Liveness } from "./audit-types.ts";
 import { devicePath, FILESYSTEM_TYPE, kernelName, sameDevice, visibleMounts } from "./superblock.ts";
 
 const DEBUG = "/sys/kernel/debug";
+/** the source of the proof that is none before rmdir has succeeded */
+const PIN = "rmdir";
 
 export interface Subject {
   /** the volume's UUID as its region is named */
@@ -164,12 +166,17 @@ export async function proveDeath(
   if (judged.state === "dead") return { state: "dead", evidence, claim: null };
   if (options.canPin) {
     evidence.push({
-      source: "rmdir",
+      source: PIN,
       says: "this kernel refuses to remove a region that a mount relies on",
     });
     return { state: "dead", evidence, claim: null };
   }
   return { state: "unknown", evidence, claim: null };
+}
+
+/** Whether nothing but the kernel's refusal of rmdir guards a live superblock: then only the region's removal may be tried. */
+export function isByPinAlone({ evidence }: Death): boolean {
+  return evidence.at(-1)?.source === PIN;
 }
 
 async function claimOrGone(

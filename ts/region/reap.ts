@@ -13,7 +13,7 @@ import { emit, type OnStep } from "../steps.ts";
 import { isRegionName } from "../volume.ts";
 import { audit } from "./audit.ts";
 import type { Audit, ReapAction, ReapPlan, ReapResult, RegionAudit } from "./audit-types.ts";
-import { pinsRegions, proveDeath } from "./liveness.ts";
+import { isByPinAlone, pinsRegions, proveDeath } from "./liveness.ts";
 import { withRegionLock } from "./lock.ts";
 import { forgetRecord, sweepHalfWritten } from "./record.ts";
 
@@ -140,6 +140,8 @@ async function reapRegion(native: Native, action: ReapAction, options: ReapOptio
     const isProven = death.state === "dead";
     if (!isProven && before.disk !== null)
       return `its superblock is not proven to be gone: ${death.evidence.at(-1)?.says}`;
+    if (isByPinAlone(death) && before.disk !== null && !stop)
+      return "its superblock is not proven to be gone: the device is, and only the region's removal would tell";
     const lockOptions = {
       signal: options.signal,
       onStep: options.onStep,
