@@ -37,9 +37,10 @@ export async function removeRegion(native: Native, directory: string, region: st
 }
 
 /**
- * Kernel 5.10 keeps pointing at the thread of a start that was interrupted, after the thread has ended: rmdir then stops a task
- * that is no more, which is an oops (seen in the lab, Debian 5.10.223: kthread_stop under o2hb_heartbeat_group_drop_item),
- * and a second write of `dev` never returns (kernel-abi 1.6). Its mark: no `dev`, and a `pid` that is no heartbeat thread.
+ * Kernels 5.10 and 6.1 keep pointing at the thread of a start that was interrupted, after the thread has ended: rmdir then stops a
+ * task that is no more, which is an oops (seen in the lab, Debian 5.10.223 and 6.1.176: kthread_stop under
+ * o2hb_heartbeat_group_drop_item), and a second write of `dev` never returns. 6.12.117 and 7.2.12 forget the thread. Its mark: no `dev`,
+ * and a `pid` that is no heartbeat thread. A start of ours comes to this only where its writer is killed, too (crates/sys, write_apart).
  */
 async function refuseDeadThread(native: Native, directory: string, region: string): Promise<void> {
   const pid = (await readHint(native, `${directory}/pid`)) ?? "";

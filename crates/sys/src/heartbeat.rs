@@ -2,19 +2,21 @@
 //!
 //! Facts relied on (kernel fs/ocfs2/cluster/heartbeat.c, o2hb_region_dev_store): the value is a descriptor of the writing
 //! process, which may be closed once the write returns; the write sleeps until the heartbeat is steady, 4 to 12 s; any signal that
-//! reaches the thread ends it with EIO. After a failure the region must be removed, never written again: so there is one write.
+//! reaches the thread ends it with EIO. After a failure the region must be removed, never written again: so there is one write. It is
+//! made by a process apart, which sees it to its end where this one is killed ([`write_apart`]).
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 use ocfs2_group_error::{Code, Error, Result};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::io::{Errno, write};
+use rustix::io::Errno;
 
 use crate::cancel::Cancel;
 use crate::device;
 use crate::error::OrError;
 use crate::kernel_log::KernelLog;
+use crate::write_apart::write_apart;
 
 const OPERATION: &str = "start-heartbeat";
 
@@ -37,10 +39,10 @@ pub fn start(directory: &Path, device: &Path, cancel: &Cancel) -> Result<()> {
     if cancel.asked() {
         return Err(failed(Errno::INTR, &attribute, true, log));
     }
-    match write(&file, value.as_bytes()) {
-        Ok(written) if written == value.len() => Ok(()),
-        Ok(written) => {
-            let detail = format!("only {written} of {} bytes were taken", value.len());
+    match write_apart(file.as_fd(), disk.as_fd(), value.as_bytes(), cancel) {
+        Ok(()) => Ok(()),
+        Err(Errno::MSGSIZE) => {
+            let detail = format!("the kernel did not take the {} bytes as a whole", value.len());
             Err(Error::new(Code::HeartbeatFailed, OPERATION, detail).path(attribute.to_string_lossy()))
         }
         Err(errno) => Err(failed(errno, &attribute, cancel.asked(), log)),

@@ -36,5 +36,6 @@ pub mod socket;
 mod testing;
 pub mod volume;
 pub mod worker;
+mod write_apart;
 
 pub use cancel::Cancel;
