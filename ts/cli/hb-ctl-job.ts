@@ -137,7 +137,8 @@ class Run {
     const { planLines, reapLines, skippedLines } = await import("./audit-text.ts");
     const regions = await this.#regions(request);
     const { force, dryRun } = request;
-    const audit = await this.#library.audit(native, asked(regions, signal));
+    // Where debugfs does not tell whether a superblock lives, the device is asked: nothing could be reaped otherwise.
+    const audit = await this.#library.audit(native, { ...asked(regions, signal), probe: true });
     const plan = await this.#library.planReap(audit, { force, ...(regions.length > 0 && { regions }) });
     if (dryRun) return { ...done({ plan }, []), lines: planLines(plan, this.#isVerbose) };
     const result = await this.#library.reap(native, plan, { signal, onStep });

@@ -6,6 +6,7 @@
 import {
   assertVolumeFree,
   auditAll,
+  CLUSTER,
   heldOf,
   kernelCall,
   openNamespace,
@@ -154,10 +155,14 @@ export class Cycle {
       case "peer-killed":
         this.#killed = true;
         if (plan.by === "peer-killed") this.#peers += 1;
-        await this.#killedAfter(plan.killAfter, [
-          ...place,
-          ...(plan.by === "peer-killed" ? peer : ["/sbin/mount.ocfs2", device, directory, "-o", "rw"]),
-        ]);
+        await this.#killedAfter(
+          plan.killAfter,
+          [
+            ...place,
+            ...(plan.by === "peer-killed" ? peer : ["/sbin/mount.ocfs2", device, directory, "-o", "rw"]),
+          ],
+          plan.by === "peer-killed",
+        );
         if (!(await this.#isMounted(directory, plan))) return;
         break;
       default:
@@ -165,11 +170,18 @@ export class Cycle {
     this.#standing.set(index, { plan, directory });
   }
 
-  /** Runs a command and kills it after some time, if it still runs; returns when it is really gone. */
-  async #killedAfter(seconds: number, words: string[]): Promise<void> {
+  /**
+   * Runs a command and kills it after some time, if it still runs; returns when it is really gone. `spareStart`: not before the
+   * heartbeat beats: kernel 6.1 cannot get rid of a region whose start was interrupted (it crashes), and the C tool starts it itself.
+   */
+  async #killedAfter(seconds: number, words: string[], spareStart = false): Promise<void> {
     const command = words.map(quote).join(" ");
+    const dev = `/sys/kernel/config/cluster/${CLUSTER}/heartbeat/${this.#course.uuid}/dev`;
+    const started = spareStart
+      ? `while kill -0 $job 2>/dev/null && ! grep -q . ${dev} 2>/dev/null; do sleep 0.1; done; `
+      : "";
     const { status } = await this.#course.node.try(
-      `${command} & job=$!; sleep ${seconds}; kill -KILL $job; wait $job`,
+      `${command} & job=$!; sleep ${seconds}; ${started}kill -KILL $job; wait $job`,
     );
     this.#note(`${command}: killed after ${seconds} s, status ${status}`);
   }
