@@ -1,0 +1,103 @@
+// What the kernel offers to the tools: configfs, debugfs, the stack, the interface revision.
+//
+// Facts relied on: group-api 1.2-1.4; kernel-abi 3 (what only debugfs tells), 4 (the stack file, and that any four bytes are taken there).
+// What detectStack refuses is a failure here, in its own words.
+import { exists, readOptional } from "../../attributes.ts";
+import { isCode, type O2cbError } from "../../errors.ts";
+import type { Native } from "../../native-types.ts";
+import { CONFIGFS_BASES, detectStack } from "../../stack/detect.ts";
+import { failure, good, warning, type Check, type Finding } from "./finding.ts";
+
+const STACK_FILE = "/sys/fs/ocfs2/cluster_stack";
+const ACTIVE_FILE = "/sys/fs/ocfs2/active_cluster_plugin";
+const CONFIGFS_MAGIC = 0x6265_6570;
+const DEBUGFS_MAGIC = 0x6462_6720;
+
+export const interfaceChecks: readonly Check[] = [
+  {
+    id: "configfs",
+    look: async ({ native }) => {
+      for (const base of CONFIGFS_BASES) {
+        if ((await magicOf(native, base)) === CONFIGFS_MAGIC)
+          return [good("configfs", `configfs is mounted at ${base}`)];
+      }
+      return [
+        failure(
+          "configfs",
+          `configfs is mounted neither at ${CONFIGFS_BASES.join(" nor at ")}, so no cluster can be registered`,
+          "mount it: o2cb load, or mount -t configfs configfs /sys/kernel/config",
+        ),
+      ];
+    },
+  },
+  {
+    id: "debugfs",
+    look: async ({ native }) => {
+      const path = "/sys/kernel/debug";
+      if ((await magicOf(native, path)) === DEBUGFS_MAGIC)
+        return [good("debugfs", `debugfs is mounted at ${path}`)];
+      return [
+        warning(
+          "debugfs",
+          `debugfs is not mounted at ${path}: which nodes are live and what relies on a region cannot be told`,
+          "mount it: mount -t debugfs debugfs /sys/kernel/debug",
+        ),
+      ];
+    },
+  },
+  { id: "stack", look: async ({ native }) => [await stackFinding(native)] },
+  { id: "interface-revision", look: async ({ native }) => [await revisionFinding(native)] },
+];
+
+async function stackFinding(native: Native): Promise<Finding> {
+  const label = await readOptional(native, STACK_FILE);
+  if (label === null) {
+    if (await exists(native, "/sys/module/ocfs2_nodemanager"))
+      return good("stack", `there is no ${STACK_FILE}: this driver knows the classic stack only`);
+    return warning("stack", "no module of ocfs2 is loaded, so no cluster stack runs", "start it: o2cb load");
+  }
+  if (Buffer.byteLength(label) !== 4)
+    return failure(
+      "stack",
+      `${STACK_FILE} reads '${label}', where 4 bytes are expected`,
+      "set the stack: o2cb online",
+    );
+  const active = (await readOptional(native, ACTIVE_FILE))?.trim() || null;
+  if (label === "o2cb")
+    return good(
+      "stack",
+      `the stack is 'o2cb'${active === null ? "" : " and in use by a mount or a DLM domain"}`,
+    );
+  return warning(
+    "stack",
+    `the stack is '${label}', which is not run by o2cb${active === null ? "" : ", and in use by a mount or a DLM domain"}`,
+    active === null
+      ? "run o2cb online, which sets it to 'o2cb', unless this host is to use that stack"
+      : `unmount the volumes of '${label}' first, unless this host is to use that stack`,
+  );
+}
+
+async function revisionFinding(native: Native): Promise<Finding> {
+  const id = "interface-revision";
+  try {
+    const { revision, stack } = await detectStack(native, { loadModules: false });
+    if (revision === null)
+      return good(id, `the stack '${stack}' is not the kernel's own and has no interface revision`);
+    return good(id, `the kernel's o2cb interface has revision ${revision}`);
+  } catch (error) {
+    if (isCode(error, "O2CB_MODULE_NOT_LOADED"))
+      return warning(id, (error as O2cbError).message, "start it: o2cb load");
+    if (isCode(error, "O2CB_BAD_VERSION"))
+      return failure(
+        id,
+        (error as O2cbError).message,
+        "install a release of this package that knows this kernel",
+      );
+    // Other causes are the subjects of the checks above.
+    return warning(id, `it could not be read: ${(error as Error).message}`, null);
+  }
+}
+
+async function magicOf(native: Native, path: string): Promise<number | null> {
+  return (await exists(native, path)) ? (await native.inspectPath(path, null)).filesystemMagic : null;
+}

@@ -1,0 +1,86 @@
+// One look at everything that users report as a cause: each check says good, warning or failure, the evidence, and the remedy.
+//
+// Facts relied on: those of the files in checks/, one subject each. Strictly read-only: nothing is loaded, mounted, written or claimed, and
+// no program is run. A check that fails to look is a warning that says so; only giving up (the signal) ends the whole. With
+// `peersReachable` a connection to each peer's port is made and closed, which the peer's kernel notes in its log.
+import { O2cbError, type ErrorCode } from "../errors.ts";
+import type { Native } from "../native-types.ts";
+import { deviceTimeoutChecks } from "./checks/device-timeouts.ts";
+import { warning, type Check, type CheckContext, type Finding } from "./checks/finding.ts";
+import { hostChecks } from "./checks/host.ts";
+import { interfaceChecks } from "./checks/interfaces.ts";
+import { moduleChecks } from "./checks/modules.ts";
+import { regionChecks } from "./checks/regions.ts";
+import { volumeChecks } from "./checks/volume.ts";
+
+export type { Finding, FindingState } from "./checks/finding.ts";
+
+export interface DoctorOptions {
+  /** devices to look at as well */
+  device?: readonly string[] | undefined;
+  /** try the port of each peer; default false */
+  peersReachable?: boolean | undefined;
+  /** default /etc/ocfs2/cluster.conf */
+  configPath?: string | undefined;
+  signal?: AbortSignal | undefined;
+  /** how it waits between two looks at a heartbeat area; a test has no time to */
+  pause?: ((milliseconds: number) => Promise<void>) | undefined;
+}
+
+const CHECKS: readonly Check[] = [
+  ...moduleChecks,
+  ...interfaceChecks,
+  ...hostChecks,
+  ...regionChecks,
+  ...volumeChecks,
+  ...deviceTimeoutChecks,
+];
+
+/** Errors: O2CB_ABORTED; nothing else. */
+export async function doctor(native: Native, options: DoctorOptions = {}): Promise<Finding[]> {
+  const { signal } = options;
+  const context: CheckContext = {
+    native,
+    devices: options.device ?? [],
+    peersReachable: options.peersReachable ?? false,
+    configPath: options.configPath ?? "/etc/ocfs2/cluster.conf",
+    signal,
+    pause: options.pause ?? ((milliseconds) => pause(milliseconds, signal)),
+  };
+  throwIfAborted(signal);
+  const findings = await Promise.all(CHECKS.map((check) => carefully(check, context)));
+  throwIfAborted(signal);
+  return findings.flat();
+}
+
+async function carefully(check: Check, context: CheckContext): Promise<readonly Finding[]> {
+  try {
+    return await check.look(context);
+  } catch (error) {
+    const { message, remedy } = error as { message?: string; remedy?: string };
+    return [warning(check.id, `it could not be looked at: ${message ?? String(error)}`, remedy ?? null)];
+  }
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  const code: ErrorCode = "O2CB_ABORTED";
+  if (signal?.aborted)
+    throw new O2cbError(code, "the look at this host was given up", {
+      operation: "doctor",
+      cause: signal.reason,
+    });
+}
+
+/** Ends early when the signal fires; what follows then gives up by itself. */
+function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal?.addEventListener("abort", end);
+  });
+}
