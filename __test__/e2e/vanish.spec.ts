@@ -66,7 +66,7 @@ async function assertForced(t: ExecutionContext, place: Place, unexplained: numb
     `${name}: a reap keeps it`,
   );
   const { done } = await reap(node, uuid, "--force");
-  t.like(done[0], { region: uuid, drop: unexplained, forced: unexplained, stop: true }, name);
+  t.like(done[0], { region: uuid, forced: unexplained, stop: true }, name);
 }
 
 /** The superblock's last user is gone: what has to follow, follows. */
@@ -112,21 +112,43 @@ async function assertCleaned(t: ExecutionContext, place: Place, way: Way, from: 
   );
 }
 
+/** Does it on all nodes at once, and says of each that failed what it holds; then clears it for the next scenario. */
+async function everywhere(t: ExecutionContext, work: (place: Place) => Promise<void>): Promise<void> {
+  const failed: string[] = [];
+  await Promise.all(
+    (await places()).map(async (place) => {
+      try {
+        await work(place);
+      } catch (error) {
+        failed.push(`${place.name}: ${(error as Error).message}\n${await clear(place)}`);
+      }
+    }),
+  );
+  t.deepEqual(failed, []);
+}
+
+/** What the audit said before a volume was freed by force. */
+async function clear({ node, device, uuid }: Place): Promise<string> {
+  try {
+    const found = JSON.stringify(await auditOf(node, uuid));
+    await node.try("for at in /bound /two /one; do umount -i -l $at; done");
+    await node.run(kernelCall("claimed", device));
+    await reap(node, uuid, "--force");
+    return found;
+  } catch (error) {
+    return `and it resists: ${(error as Error).message}`;
+  }
+}
+
 for (const way of ways) {
   scenario(`a mount that disappears: ${way.title}`, async (t) => {
     t.timeout(300_000);
-    const results = await Promise.allSettled(
-      (await places()).map(async (place) => {
-        const from = place.monitor?.mark ?? 0;
-        await way.vanish(t, place);
-        await assertCleaned(t, place, way, from);
-        await assertVolumeFree(place.node, place);
-      }),
-    );
-    const failed = results.flatMap((one, index) =>
-      one.status === "rejected" ? [`node ${index + 1}: ${(one.reason as Error).message}`] : [],
-    );
-    t.deepEqual(failed, []);
+    await everywhere(t, async (place) => {
+      const from = place.monitor?.mark ?? 0;
+      await way.vanish(t, place);
+      await assertCleaned(t, place, way, from);
+      await assertVolumeFree(place.node, place);
+    });
   });
 }
 
@@ -134,29 +156,27 @@ scenario(
   "a reap of a mounted volume, with and without force: nothing is dropped and it beats on",
   async (t) => {
     t.timeout(300_000);
-    await Promise.all(
-      (await places()).map(async (place) => {
-        const { node, uuid, name } = place;
-        await mount(place);
-        for (const more of [[], ["--force"]] as "--force"[][]) {
-          const { done } = await reap(node, uuid, ...more);
-          t.deepEqual(done, [], name);
-          await stillHeld(t, place, `after reap ${more.join("")}`);
-        }
-        // Hidden from every table of mounts it is as much alive.
-        const file = await openFile(node, "/one");
-        await node.run(["umount", "-l", "/one"]);
-        t.deepEqual((await reap(node, uuid, "--force")).done, [], name);
-        await stillHeld(t, place, "after a reap of a detached mount");
-        const found = await auditOf(node, uuid);
-        t.like(found, { verdict: "in-use", references: 1 }, `${name}: ${found?.reason}`);
-        t.true((found?.elapsedMs ?? Number.NaN) < 10_000, `${name}: it beats`);
-        await file.close();
-        await node.run(kernelCall("claimed", place.device));
-        await reap(node, uuid);
-        await assertVolumeFree(node, place);
-      }),
-    );
+    await everywhere(t, async (place) => {
+      const { node, uuid, name } = place;
+      await mount(place);
+      for (const more of [[], ["--force"]] as "--force"[][]) {
+        const { done } = await reap(node, uuid, ...more);
+        t.deepEqual(done, [], name);
+        await stillHeld(t, place, `after reap ${more.join("")}`);
+      }
+      // Hidden from every table of mounts it is as much alive.
+      const file = await openFile(node, "/one");
+      await node.run(["umount", "-l", "/one"]);
+      t.deepEqual((await reap(node, uuid, "--force")).done, [], name);
+      await stillHeld(t, place, "after a reap of a detached mount");
+      const found = await auditOf(node, uuid);
+      t.like(found, { verdict: "in-use", references: 1 }, `${name}: ${found?.reason}`);
+      t.true((found?.elapsedMs ?? Number.NaN) < 10_000, `${name}: it beats`);
+      await file.close();
+      await node.run(kernelCall("claimed", place.device));
+      await reap(node, uuid);
+      await assertVolumeFree(node, place);
+    });
   },
 );
 
@@ -164,9 +184,7 @@ scenario("the monitor at rest: small, and it never wakes up", async (t) => {
   t.timeout(300_000);
   const [place] = await places();
   if (place?.monitor == null) return t.fail("a monitored node is needed");
-  const from = place.monitor.mark;
   await mount(place);
-  await place.monitor.event(({ event }) => event === "superblock", from);
   const pid = await place.monitor.pid;
   const { stdout } = await place.node.run(`
     switches() { cat /proc/${pid}/task/*/status | sed -n 's/^voluntary_ctxt_switches:\\s*//p' | tr '\\n' ' '; }
