@@ -6,7 +6,6 @@
 import {
   assertVolumeFree,
   auditAll,
-  CLUSTER,
   heldOf,
   kernelCall,
   openNamespace,
@@ -171,14 +170,15 @@ export class Cycle {
   }
 
   /**
-   * Runs a command and kills it after some time, if it still runs; returns when it is really gone. `spareStart`: not before the
-   * heartbeat beats: kernel 6.1 cannot get rid of a region whose start was interrupted (it crashes), and the C tool starts it itself.
+   * Runs a command and kills it after some time, if it still runs; returns when it is really gone. `spareStart`: not before mount(2)
+   * has joined the DLM's domain: kernel 6.1 cannot get rid of a region whose start was interrupted (it crashes), and the C tool
+   * starts it itself. Nothing shows that a region is steady; its `dev` is there before.
    */
   async #killedAfter(seconds: number, words: string[], spareStart = false): Promise<void> {
     const command = words.map(quote).join(" ");
-    const dev = `/sys/kernel/config/cluster/${CLUSTER}/heartbeat/${this.#course.uuid}/dev`;
+    const domain = `/sys/kernel/debug/o2dlm/${this.#course.uuid}`;
     const started = spareStart
-      ? `while kill -0 $job 2>/dev/null && ! grep -q . ${dev} 2>/dev/null; do sleep 0.1; done; `
+      ? `while kill -0 $job 2>/dev/null && ! [ -d ${domain} ]; do sleep 0.1; done; `
       : "";
     const { status } = await this.#course.node.try(
       `${command} & job=$!; sleep ${seconds}; ${started}kill -KILL $job; wait $job`,
