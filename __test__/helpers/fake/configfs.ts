@@ -6,6 +6,7 @@
 import { DirectoryEvents, WatchedMap } from "./directory-events.ts";
 import { refuse } from "./errors.ts";
 import { kernelNumber } from "./kernel-number.ts";
+import type { FakeNetwork } from "./network.ts";
 import { Region, type RegionHost } from "./region.ts";
 import { computedDirectory, type DirectoryNode, type FileNode, type TreeNode } from "./tree.ts";
 
@@ -52,6 +53,7 @@ export interface ConfigfsHost extends RegionHost {
   readonly clusters: WatchedMap<Cluster>;
   /** globals of the module o2hb: they outlive clusters */
   readonly heartbeat: { mode: "local" | "global"; deadThreshold: number };
+  readonly network: FakeNetwork;
 }
 
 export function clusterSubsystem(host: ConfigfsHost): DirectoryNode {
@@ -84,15 +86,20 @@ function clusterDirectory(host: ConfigfsHost, cluster: Cluster): DirectoryNode {
       if (value === 0n) refuse("EINVAL");
       if (value >= 0xffff_ffffn) refuse("ERANGE");
       const next = { ...cluster.timeouts, [name]: Number(value) };
-      if (name !== "reconnect_delay_ms" && next.idle_timeout_ms <= next.keepalive_delay_ms) refuse("EINVAL");
+      const isChecked = name !== "reconnect_delay_ms";
+      if (isChecked && next.idle_timeout_ms <= next.keepalive_delay_ms) refuse("EINVAL");
+      if (isChecked && next[name] !== cluster.timeouts[name] && host.network.connectedPeers.size > 0)
+        refuse("EINVAL");
       cluster.timeouts[name] = Number(value);
     },
   });
   return computedDirectory(
     () => ({
-      idle_timeout_ms: timeout("idle_timeout_ms"),
-      keepalive_delay_ms: timeout("keepalive_delay_ms"),
-      reconnect_delay_ms: timeout("reconnect_delay_ms"),
+      ...(host.features.clusterTimeouts && {
+        idle_timeout_ms: timeout("idle_timeout_ms"),
+        keepalive_delay_ms: timeout("keepalive_delay_ms"),
+        reconnect_delay_ms: timeout("reconnect_delay_ms"),
+      }),
       fence_method: host.features.heartbeatMode && fenceMethod(cluster),
       node: nodeGroup(cluster, host),
       heartbeat: heartbeatGroup(host, cluster),
@@ -117,7 +124,7 @@ function nodeGroup(cluster: Cluster, host: ConfigfsHost): DirectoryNode {
   return computedDirectory(
     () =>
       Object.fromEntries(
-        [...cluster.nodes.values()].map((node) => [node.name, nodeDirectory(cluster, node)]),
+        [...cluster.nodes.values()].map((node) => [node.name, nodeDirectory(cluster, node, host)]),
       ),
     {
       make(name) {
@@ -135,7 +142,7 @@ function nodeGroup(cluster: Cluster, host: ConfigfsHost): DirectoryNode {
   );
 }
 
-function nodeDirectory(cluster: Cluster, node: ClusterNode): DirectoryNode {
+function nodeDirectory(cluster: Cluster, node: ClusterNode, host: ConfigfsHost): DirectoryNode {
   const others = [...cluster.nodes.values()].filter((other) => other !== node);
   const attribute = (read: () => string, write: (text: string) => void): TreeNode => ({
     kind: "file",
@@ -182,6 +189,8 @@ function nodeDirectory(cluster: Cluster, node: ClusterNode): DirectoryNode {
         const value = kernelNumber(text) !== 0n;
         if (node.number === null) refuse("EINVAL");
         if (value && others.some((other) => other.local)) refuse("EBUSY");
+        const { addresses } = host.network;
+        if (value && addresses !== null && !addresses.has(node.address ?? "")) refuse("EADDRNOTAVAIL");
         node.local = value;
       },
     ),
@@ -193,7 +202,7 @@ function heartbeatGroup(host: ConfigfsHost, cluster: Cluster): DirectoryNode {
     Object.fromEntries([...cluster.regions.values()].map((region) => [region.name, region.directory()]));
   return computedDirectory(
     () => ({
-      dead_threshold: deadThreshold(host, cluster),
+      dead_threshold: host.features.clusterTimeouts && deadThreshold(host, cluster),
       mode: host.features.heartbeatMode && mode(host, cluster),
       ...regions(),
     }),

@@ -5,6 +5,8 @@ export interface KernelFeatures {
   stackGlue: boolean;
   /** `heartbeat/mode`, global heartbeat, fence_method: since 2.6.37 */
   heartbeatMode: boolean;
+  /** the timeouts of a cluster and `dead_threshold` in configfs: since about 2.6.20 */
+  clusterTimeouts: boolean;
   /** `pid` of a region */
   pid: boolean;
   /** a domain keeps its region from being removed */
@@ -26,6 +28,7 @@ export interface KernelFeatures {
 export const modernKernel: KernelFeatures = {
   stackGlue: true,
   heartbeatMode: true,
+  clusterTimeouts: true,
   pid: true,
   pinning: true,
   debugfs: true,
@@ -40,6 +43,7 @@ export const modernKernel: KernelFeatures = {
 export const oldDriver: KernelFeatures = {
   stackGlue: false,
   heartbeatMode: false,
+  clusterTimeouts: false,
   pid: false,
   pinning: false,
   debugfs: false,
@@ -58,4 +62,6 @@ export const moduleDependencies: Record<string, readonly string[]> = {
   ocfs2_dlmfs: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2_dlm", "ocfs2_dlmfs"],
   ocfs2_nodemanager: ["configfs", "ocfs2_nodemanager"],
   configfs: ["configfs"],
+  ocfs2_stackglue: ["ocfs2_stackglue"],
+  ocfs2_dlm: ["configfs", "ocfs2_nodemanager", "ocfs2_dlm"],
 };

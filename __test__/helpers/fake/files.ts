@@ -44,6 +44,7 @@ export class FakeFiles extends FakeProcess {
       if (node.kind === "directory") refuse("EISDIR", { syscall: "open" });
       if (node.kind !== "file" || node.write === undefined) return refuse("EACCES", { syscall: "open" });
       checkWritable(place, "grow");
+      if (this.kernel.ignoresWrite?.(place.path)) return;
       node.write(value, this.task);
     });
   }
@@ -120,12 +121,15 @@ export class FakeFiles extends FakeProcess {
 
   /** Opens a file or directory, which keeps its mount busy until closed or the end of the process. */
   openFile(path: string): { close(): Promise<void> } {
-    const { mount: on } = this.walk(path);
+    const { mount: on, path: at } = this.walk(path);
     on.openFiles += 1;
+    const descriptor = Math.max(-1, ...this.task.openPaths.keys()) + 1;
+    this.task.openPaths.set(descriptor, at);
     let open = true;
     const close = async (): Promise<void> => {
       if (!open) return;
       open = false;
+      this.task.openPaths.delete(descriptor);
       forget();
       await closeOn(on);
     };

@@ -11,7 +11,9 @@ import { modernKernel, moduleDependencies, type KernelFeatures } from "./feature
 import { Gates, type Hold } from "./gates.ts";
 import { differences, inventory } from "./leftovers.ts";
 import { mountKernelTree, mountTrees } from "./machine-tree.ts";
+import { modprobe } from "./modules.ts";
 import { FakeNative } from "./native.ts";
+import { FakeNetwork } from "./network.ts";
 import { pinRegions, unpinRegions, type Superblock } from "./ocfs2.ts";
 import { Processes } from "./processes.ts";
 import type { Region } from "./region.ts";
@@ -49,6 +51,9 @@ export class FakeKernel extends Processes implements ConfigfsHost, DlmfsHost {
     mode: "local",
     deadThreshold: 31,
   };
+  readonly network = new FakeNetwork();
+  /** writes of attributes that succeed and change nothing, as the kernel's silent refusals do */
+  ignoresWrite: ((path: string) => boolean) | null = null;
   readonly superblocks = new Set<Superblock>();
   /** DLM domains that are no mount's */
   readonly domains = new WatchedMap<Domain & { events?: undefined }>();
@@ -84,9 +89,12 @@ export class FakeKernel extends Processes implements ConfigfsHost, DlmfsHost {
     this.availableModules = new Set(settings.availableModules ?? Object.keys(moduleDependencies));
     this.cTool = new CTools(this);
     mountTrees(this, settings.configfs === undefined ? "/sys/kernel/config" : settings.configfs);
-    this.installProgram("/sbin/modprobe", (args) =>
-      args.filter((arg) => !arg.startsWith("-")).every((name) => this.loadModule(name)) ? 0 : 1,
-    );
+    this.installProgram("/sbin/modprobe", (args) => modprobe(this, args));
+    this.installProgram("/bin/kill", (args) => {
+      const task = this.tasks().find(({ pid }) => String(pid) === args.at(-1));
+      task?.end();
+      return task === undefined ? 1 : 0;
+    });
     for (const path of ["/bin/true", "/usr/bin/true"]) this.installProgram(path, () => 0);
     for (const path of ["/bin/false", "/usr/bin/false"]) this.installProgram(path, () => 1);
     if (settings.dlmfs !== undefined) this.mountDlmfs(settings.dlmfs);

@@ -5,6 +5,7 @@ import type { DeviceNumber } from "../../../ts/native-types.ts";
 import { clusterSubsystem } from "./configfs.ts";
 import { refuse } from "./errors.ts";
 import type { FakeKernel } from "./kernel.ts";
+import { nodeList } from "./network.ts";
 import { procfs } from "./proc.ts";
 import { tmpfs } from "./tmpfs.ts";
 import {
@@ -28,13 +29,29 @@ export function mountTrees(kernel: FakeKernel, configfsAt: string | null): void 
   mount("/", "ext4", 0xef53, 1, kernel.root);
   mount("/proc", "proc", 0x9fa0, 20, procfs(kernel));
   mount("/sys", "sysfs", 0x6265_6572, 21, sysfs(kernel));
-  if (kernel.features.debugfs) mount("/sys/kernel/debug", "debugfs", 0x6462_6720, 22, debugfs(kernel));
-  if (configfsAt !== null) mount(configfsAt, "configfs", CONFIGFS_MAGIC, 23, configfs(kernel));
+  if (kernel.features.debugfs) mountKernelTree(kernel, "/sys/kernel/debug", debugfsTree(kernel));
+  if (configfsAt !== null) mountKernelTree(kernel, configfsAt, configfsTree(kernel));
   mountKernelTree(
     kernel,
     "/run",
     tmpfs(24, kernel.run, () => kernel.runFails),
   );
+}
+
+export function configfsTree(kernel: FakeKernel): FileSystem {
+  const root = configfs(kernel);
+  return {
+    type: "configfs",
+    magic: CONFIGFS_MAGIC,
+    number: { major: 0, minor: 23 },
+    root,
+    superOptions: "rw",
+  };
+}
+
+export function debugfsTree(kernel: FakeKernel): FileSystem {
+  const root = debugfs(kernel);
+  return { type: "debugfs", magic: 0x6462_6720, number: { major: 0, minor: 22 }, root, superOptions: "rw" };
 }
 
 /** Mounts a file system without a device in the host's namespace. */
@@ -89,7 +106,18 @@ function sysfs(kernel: FakeKernel): DirectoryNode {
         : undefined,
     kernel: directory({ config: directory({}), debug: directory({}) }),
     module: computedDirectory(() =>
-      Object.fromEntries([...kernel.modules].map((name) => [name, directory({ refcnt: textFile("0\n") })])),
+      Object.fromEntries(
+        [...kernel.modules].map((name) => [
+          name,
+          directory({
+            refcnt: textFile("0\n"),
+            parameters:
+              name === "ocfs2_dlmfs" &&
+              kernel.features.stackGlue &&
+              directory({ capabilities: textFile("bast stackglue") }),
+          }),
+        ]),
+      ),
     ),
   });
 }
@@ -160,6 +188,9 @@ function mountedDisks(kernel: FakeKernel): Entries {
 function debugfs(kernel: FakeKernel): DirectoryNode {
   return computedDirectory(() => ({
     o2hb: kernel.hasModule("ocfs2_nodemanager") && heartbeatDebug(kernel),
+    o2net:
+      kernel.hasModule("ocfs2_nodemanager") &&
+      directory({ connected_nodes: textFile(nodeList(kernel.network.connectedPeers)) }),
     ocfs2:
       kernel.hasModule("ocfs2") &&
       computedDirectory(() =>
@@ -191,7 +222,10 @@ function perVolume(kernel: FakeKernel, files: (uuid: string, device: string) => 
 }
 
 function heartbeatDebug(kernel: FakeKernel): DirectoryNode {
-  const live = (one: boolean): FileNode => textFile(one ? `${kernel.localNodeNumber()} \n` : "\n");
+  const live = (one: boolean): FileNode => {
+    const own = kernel.localNodeNumber();
+    return textFile(nodeList(one && own !== null ? [own, ...kernel.network.livePeers] : []));
+  };
   return computedDirectory(() => ({
     livenodes: live(kernel.isLive()),
     ...Object.fromEntries(

@@ -14,6 +14,7 @@ import { checkOption } from "./ocfs2-options.ts";
 import { getSuperblock, MS_RDONLY, remountSuperblock, Superblock } from "./ocfs2.ts";
 import type { FakeKernel } from "./kernel.ts";
 import type { Task } from "./task.ts";
+import { isPseudo, mountPseudo } from "./pseudo-mounts.ts";
 import { isMountRoot, type Mount, type MountNamespace, type Place } from "./vfs.ts";
 
 const MS_REMOUNT = 32;
@@ -73,6 +74,7 @@ async function mountAtOnce(
     remount(target, request);
     return namespace.touch();
   }
+  if (isPseudo(request.type)) return mountPseudo(kernel, target, request);
   if ((request.flags & MS_BIND) !== 0) return bind(namespace, namespace.walk(request.source, task), target);
   const superblock = await makeSuperblock(kernel, task, namespace, request);
   await attach(superblock, late, () => {

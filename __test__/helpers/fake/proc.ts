@@ -40,7 +40,14 @@ export function procfs(kernel: FakeKernel): DirectoryNode {
     (!kernel.features.stackGlue && kernel.hasModule("ocfs2_nodemanager"));
   const oldManager: Entries = {
     interface_revision: { kind: "file", read: () => kernel.revision },
-    hb_dead_threshold: textFile("31\n"),
+    hb_dead_threshold: {
+      kind: "file",
+      read: () => `${kernel.heartbeat.deadThreshold}\n`,
+      write: (text) => {
+        const value = Number(text);
+        if (value > 2 && kernel.regions().length === 0) kernel.heartbeat.deadThreshold = value;
+      },
+    },
   };
   return computedDirectory((viewer) => ({
     self: link(String(viewer.pid)),
@@ -50,6 +57,7 @@ export function procfs(kernel: FakeKernel): DirectoryNode {
         ocfs2: glued() && directory({ nm: directory({ hb_ctl_path: helper }) }),
       })),
       kernel: directory({
+        hostname: { kind: "file", read: () => `${kernel.network.hostname}\n` },
         random: directory({ boot_id: { kind: "file", read: () => `${kernel.bootId}\n` } }),
       }),
     }),
@@ -68,6 +76,11 @@ function processDirectory(kernel: FakeKernel, task: Task): DirectoryNode {
     comm: textFile(`${name}\n`),
     stat: textFile(stat(task, name)),
     root: { kind: "link", target: "/", into: task.namespace },
+    fd: directory(
+      Object.fromEntries(
+        [...task.openPaths.values()].map((path, number) => [String(number + 3), link(path)]),
+      ),
+    ),
     ns:
       kernel.features.namespaceLinks &&
       directory({

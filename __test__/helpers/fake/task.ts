@@ -41,6 +41,8 @@ export class Task {
   readonly namespace: MountNamespace;
   readonly kernelThread: boolean;
   readonly terminal: boolean;
+  /** what a test has it keep open, by a number of its own */
+  readonly openPaths = new Map<number, string>();
   readonly #parent: Task | null;
   #alive = true;
   readonly #atExit: Record<ExitPhase, Set<() => void>> = {
