@@ -16,6 +16,10 @@ export interface O2cbErrorFields {
   errno?: number | undefined;
   syscall?: string | undefined;
   path?: string | undefined;
+  /** of the file at `path`, from 1 */
+  line?: number | undefined;
+  /** in characters, from 1 */
+  column?: number | undefined;
   region?: string | undefined;
   cluster?: string | undefined;
   /** the cluster stack label concerned; `stack` is taken by the trace */
@@ -41,6 +45,8 @@ export class O2cbError extends Error {
   readonly errno: number | undefined;
   readonly syscall: string | undefined;
   readonly path: string | undefined;
+  readonly line: number | undefined;
+  readonly column: number | undefined;
   readonly region: string | undefined;
   readonly cluster: string | undefined;
   readonly clusterStack: string | undefined;
@@ -59,6 +65,8 @@ export class O2cbError extends Error {
     this.errno = fields.errno;
     this.syscall = fields.syscall;
     this.path = fields.path;
+    this.line = fields.line;
+    this.column = fields.column;
     this.region = fields.region;
     this.cluster = fields.cluster;
     this.clusterStack = fields.clusterStack;
