@@ -83,7 +83,7 @@ test.serial("the packages hold what they need and no install script, no dependen
   t.deepEqual(main["optionalDependencies"], { [platform]: version });
   for (const field of ["dependencies", "devDependencies", "scripts"]) t.is(main[field], undefined, field);
   const top = readdirSync(installed).toSorted();
-  t.deepEqual(top, ["CHANGELOG.md", "LICENSE", "README.md", "bin", "dist", "package.json"]);
+  t.deepEqual(top, ["CHANGELOG.md", "LICENSE", "README.md", "bin", "dist", "package.json", "systemd"]);
   const compiled = path.join(project, "node_modules", platform);
   const files = readdirSync(compiled).toSorted();
   t.deepEqual(files, ["LICENSE", "README.md", "launcher", "ocfs2-group.linux-x64-gnu.node", "package.json"]);
