@@ -5,17 +5,19 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { InstallError } from "./errors.ts";
 import { install } from "./install.ts";
+import { readManifest } from "./manifest.ts";
 import { packageDatabase } from "./packages.ts";
 import { changeableByOthers, chooseNode, findRuntime, wantedFiles } from "./runtime.ts";
 import { Tree } from "./tree.ts";
 import { uninstall } from "./uninstall.ts";
+import { hasUnits, runningSystemd, unitsAdvice, wantedUnits } from "./units.ts";
 
 export interface Output {
   out: (line: string) => void;
   err: (line: string) => void;
 }
 
-export const usage = `Usage: ocfs2-group install-helpers [--root DIR] [--divert] [--node PATH] [--dry-run]
+export const usage = `Usage: ocfs2-group install-helpers [--root DIR] [--divert] [--units] [--node PATH] [--dry-run]
        ocfs2-group uninstall-helpers [--root DIR] [--force] [--dry-run]
        ocfs2-group --version
 
@@ -25,6 +27,8 @@ there before.
 
   --root DIR    work in the system below DIR instead of the running one
   --divert      put files of other packages that stand in the way aside (dpkg-divert where there is dpkg)
+  --units       place the systemd units o2cb.service, o2cb-monitor.service and o2cb-reconcile.timer too; once
+                placed they are kept up to date without it
   --node PATH   the node that the helpers use, by default the one that runs this command
   --force       delete what was changed since it was put in place, too
   --dry-run     say what would be done, and do nothing`;
@@ -32,6 +36,7 @@ there before.
 const options = {
   root: { type: "string" },
   divert: { type: "boolean" },
+  units: { type: "boolean" },
   node: { type: "string" },
   force: { type: "boolean" },
   "dry-run": { type: "boolean" },
@@ -42,7 +47,7 @@ const options = {
 type Values = ReturnType<typeof parse>["values"];
 
 const allowed: Record<string, readonly string[]> = {
-  "install-helpers": ["root", "divert", "node", "dry-run"],
+  "install-helpers": ["root", "divert", "units", "node", "dry-run"],
   "uninstall-helpers": ["root", "force", "dry-run"],
 };
 
@@ -117,7 +122,9 @@ function runInstall(tree: Tree, packageRoot: string, values: Values, output: Out
       `ocfs2-group: warning: root will run ${node} at each mount, and others than root can change ${exposed}`,
     );
   }
-  const wanted = wantedFiles(tree, runtime, node);
+  const hadUnits = hasUnits(readManifest(tree));
+  const withUnits = values.units === true || hadUnits;
+  const wanted = [...wantedFiles(tree, runtime, node), ...(withUnits ? wantedUnits(tree, packageRoot) : [])];
   const dryRun = values["dry-run"] ?? false;
   const changes = install(tree, packageDatabase(tree), wanted, {
     version: runtime.version,
@@ -130,6 +137,8 @@ function runInstall(tree: Tree, packageRoot: string, values: Values, output: Out
   } else if (!dryRun) {
     const where = tree.isSystem ? "" : ` of the system below ${tree.root}`;
     output.out(`mount(8) and umount(8)${where} now use ocfs2-group ${runtime.version} with ${node}.`);
+    if (withUnits) warn(runningSystemd(tree)?.reload(), output);
+    if (withUnits && !hadUnits) for (const line of unitsAdvice(tree)) output.out(line);
   }
 }
 
@@ -140,12 +149,21 @@ function runUninstall(tree: Tree, values: Values, output: Output): void {
       "ocfs2-group: warning: OCFS2 volumes are mounted; unmount them while the helpers that mounted them are there",
     );
   }
-  const found = uninstall(tree, packageDatabase(tree), {
-    force: values.force ?? false,
-    dryRun,
-    say: output.out,
-  });
+  const packages = packageDatabase(tree);
+  const force = values.force ?? false;
+  const systemd = hasUnits(readManifest(tree)) && !dryRun ? runningSystemd(tree) : null;
+  if (systemd !== null) {
+    // What would be refused is refused before anything ends.
+    uninstall(tree, packages, { force, dryRun: true, say: () => {} });
+    warn(systemd.retire(), output);
+  }
+  const found = uninstall(tree, packages, { force, dryRun, say: output.out });
+  warn(systemd?.reload(), output);
   if (!found) output.out("The helpers are not installed; nothing is changed.");
+}
+
+function warn(problems: readonly string[] | undefined, output: Output): void {
+  for (const problem of problems ?? []) output.err(`ocfs2-group: warning: ${problem}`);
 }
 
 function mountsOcfs2(): boolean {

@@ -24,7 +24,7 @@ export interface Wanted {
   /** in the tree, links followed */
   path: string;
   content: Content;
-  /** in /sbin, where another package's file may stand */
+  /** at a place where another package's file may stand: in /sbin, or a unit */
   isHelper: boolean;
 }
 

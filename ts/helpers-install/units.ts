@@ -33,7 +33,7 @@ export function wantedUnits(tree: Tree, packageRoot: string): Wanted[] {
     }
     const full = `${unitDirectory}/${name}`;
     const content = { kind: "file", data: readFileSync(source), mode: 0o644 } as const;
-    return { name: full, path: tree.locate(full), content, isHelper: false };
+    return { name: full, path: tree.locate(full), content, isHelper: true };
   });
 }
 
@@ -42,6 +42,17 @@ export function hasUnits(manifest: Manifest | null): boolean {
   return (manifest?.placed ?? []).some((placed) =>
     unitNames.some((name) => placed.path.endsWith(`/systemd/system/${name}`)),
   );
+}
+
+/** What is left to do for whoever has placed the units for the first time. */
+export function unitsAdvice(tree: Tree): string[] {
+  const enable = `Nothing is started at boot yet: systemctl enable o2cb.service o2cb-reconcile.timer`;
+  if (!tree.exists("/etc/init.d/ocfs2")) return [enable];
+  return [
+    enable,
+    "The init script ocfs2 of other tools mounts the volumes of /etc/fstab too, and at its end kills what uses them: " +
+      "systemctl mask ocfs2.service",
+  ];
 }
 
 /** What of systemd is asked: null where it does not run, or the tree is not the running system. */
