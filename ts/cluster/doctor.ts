@@ -3,14 +3,17 @@
 // Facts relied on: those of the files in checks/, one subject each. Strictly read-only: nothing is loaded, mounted, written or claimed, and
 // no program is run. A check that fails to look is a warning that says so; only giving up (the signal) ends the whole. With
 // `peersReachable` a connection to each peer's port is made and closed, which the peer's kernel notes in its log.
+import { setMaxListeners } from "node:events";
 import { O2cbError, type ErrorCode } from "../errors.ts";
 import type { Native } from "../native-types.ts";
+import { configurationChecks } from "./checks/configuration.ts";
 import { deviceTimeoutChecks } from "./checks/device-timeouts.ts";
 import { warning, type Check, type CheckContext, type Finding } from "./checks/finding.ts";
 import { hostChecks } from "./checks/host.ts";
 import { interfaceChecks } from "./checks/interfaces.ts";
 import { moduleChecks } from "./checks/modules.ts";
 import { regionChecks } from "./checks/regions.ts";
+import { timeoutChecks } from "./checks/timeouts.ts";
 import { volumeChecks } from "./checks/volume.ts";
 
 export type { Finding, FindingState } from "./checks/finding.ts";
@@ -30,6 +33,8 @@ export interface DoctorOptions {
 const CHECKS: readonly Check[] = [
   ...moduleChecks,
   ...interfaceChecks,
+  ...configurationChecks,
+  ...timeoutChecks,
   ...hostChecks,
   ...regionChecks,
   ...volumeChecks,
@@ -38,7 +43,9 @@ const CHECKS: readonly Check[] = [
 
 /** Errors: O2CB_ABORTED; nothing else. */
 export async function doctor(native: Native, options: DoctorOptions = {}): Promise<Finding[]> {
-  const { signal } = options;
+  // Many looks at a time listen to it; Node warns of more than ten as if they were a leak.
+  const signal = options.signal === undefined ? undefined : AbortSignal.any([options.signal]);
+  if (signal !== undefined) setMaxListeners(0, signal);
   const context: CheckContext = {
     native,
     devices: options.device ?? [],
