@@ -20,6 +20,12 @@ export interface RegisteredNode {
   local: boolean;
 }
 
+export interface RegionState {
+  name: string;
+  /** the kernel's name of the disk; null where it does not beat */
+  disk: string | null;
+}
+
 export interface ClusterState {
   name: string;
   /** `<configfs>/cluster/<name>` */
@@ -27,10 +33,7 @@ export interface ClusterState {
   mode: HeartbeatMode;
   nodes: RegisteredNode[];
   timeouts: ClusterTimeouts;
-  regions: {
-    name: string;
-    /** the kernel's name of the disk; null where it does not beat */ disk: string | null;
-  }[];
+  regions: RegionState[];
   /** numbers of nodes that beat; null where debugfs does not tell */
   live: number[] | null;
   /** numbers of peers with a connection; likewise */

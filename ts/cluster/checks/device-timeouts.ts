@@ -6,15 +6,17 @@
 // multipath no_path_retry of multipath.conf, counted in polling_interval (s, 5 by default; multipath.conf(5)). A device that is made
 // of others waits as its parts do.
 import { readHint } from "../../attributes.ts";
+import { readSysconfig } from "../../config/sysconfig.ts";
 import type { Native } from "../../native-types.ts";
-import { registeredCluster, startedRegions } from "../../region/regions.ts";
+import { startedRegions } from "../../region/regions.ts";
+import { readClusterState } from "../registered.ts";
+import { deadSeconds } from "../timeouts.ts";
 import { good, warning, type Check, type CheckContext, type Finding } from "./finding.ts";
 import { namedDisks } from "./volume.ts";
 
 const ID = "device-timeouts";
 const BLOCK = "/sys/class/block";
 const INTERVAL_S = 2;
-const DEFAULT_THRESHOLD = 31;
 const MULTIPATH = "/etc/multipath.conf";
 const DEFAULT_POLLING_S = 5;
 const DEPTH = 4;
@@ -30,11 +32,9 @@ export const deviceTimeoutChecks: readonly Check[] = [
     id: ID,
     look: async (context) => {
       const { native } = context;
-      const cluster = await registeredCluster(native);
-      const text =
-        cluster === null ? null : await readHint(native, `${cluster.heartbeatDirectory}/dead_threshold`);
-      const threshold = Number(text?.trim() || DEFAULT_THRESHOLD);
-      const dead = (threshold - 1) * INTERVAL_S;
+      const inForce = (await readClusterState(native))?.timeouts.deadThreshold;
+      const threshold = inForce ?? (await readSysconfig(native)).values.heartbeatThreshold;
+      const dead = deadSeconds(threshold);
       const subjects = await disks(context);
       return Promise.all(subjects.map((subject) => judge(native, subject, dead)));
     },

@@ -4,11 +4,9 @@
 // Facts relied on: kernel-abi 2.1-2.4. A block beats if its checksum holds, its generation is not 0 and its sequence changes within
 // two intervals of 2 s. The kernel says nothing of a second host with its number before its own block is overwritten, accepts
 // another dead time with a line in the log, and ignores blocks of nodes that are not configured.
-import { readHint, readOptional } from "../../attributes.ts";
-import { localNode } from "../../stack/cluster.ts";
 import type { HeartbeatSlot, Native, RegionGeometry } from "../../native-types.ts";
-import { registeredCluster, startedRegions, type RegisteredCluster } from "../../region/regions.ts";
 import { heartbeatGeometry, type Volume } from "../../volume.ts";
+import { readClusterState, type ClusterState } from "../registered.ts";
 import { failure, good, warning, type CheckContext, type Finding } from "./finding.ts";
 
 const ID = "heartbeat-slots";
@@ -29,13 +27,13 @@ export async function slotFindings(volume: Volume, context: CheckContext): Promi
   const live = await liveSlots(native, device, geometry, context, signal);
   if (live.length === 0) return [good(ID, `no node beats on '${device}'`, device)];
   const seen = `on '${device}' beat the nodes ${live.map(({ slot }) => slot).join(", ")}`;
-  const cluster = await registeredCluster(native);
+  const cluster = await readClusterState(native);
   if (cluster === null)
     return [warning(ID, `${seen}, and no cluster is registered here to compare with`, null, device)];
   const found = [
-    ...(await foreignSelf(native, volume, cluster, live)),
-    ...(await otherDeadTimes(native, volume, cluster, live)),
-    ...(await strangers(native, volume, cluster, live)),
+    ...foreignSelf(volume, cluster, live),
+    ...otherDeadTimes(volume, cluster, live),
+    ...strangers(volume, cluster, live),
   ];
   return found.length > 0 ? found : [good(ID, `${seen}, all of this cluster and with its dead time`, device)];
 }
@@ -60,17 +58,10 @@ async function liveSlots(
 }
 
 /** This host's number, written by another host. */
-async function foreignSelf(
-  native: Native,
-  volume: Volume,
-  cluster: RegisteredCluster,
-  live: readonly HeartbeatSlot[],
-): Promise<Finding[]> {
-  const configfs = cluster.heartbeatDirectory.replace(/\/cluster\/.*$/, "");
-  const own = await localNode(native, configfs, cluster.name).catch(() => null);
-  if (own === null || !live.some(({ slot }) => slot === own.number)) return [];
-  const ours = (await startedRegions(native)).find(({ name }) => name === volume.uuid);
-  if (ours?.dev) return [];
+function foreignSelf(volume: Volume, cluster: ClusterState, live: readonly HeartbeatSlot[]): Finding[] {
+  const own = cluster.nodes.find(({ local }) => local);
+  if (own === undefined || !live.some(({ slot }) => slot === own.number)) return [];
+  if (cluster.regions.some(({ name, disk }) => name === volume.uuid && disk !== null)) return [];
   return [
     failure(
       ID,
@@ -81,17 +72,11 @@ async function foreignSelf(
   ];
 }
 
-async function otherDeadTimes(
-  native: Native,
-  volume: Volume,
-  cluster: RegisteredCluster,
-  live: readonly HeartbeatSlot[],
-): Promise<Finding[]> {
-  const threshold = Number(await readOptional(native, `${cluster.heartbeatDirectory}/dead_threshold`));
+function otherDeadTimes(volume: Volume, cluster: ClusterState, live: readonly HeartbeatSlot[]): Finding[] {
+  const threshold = cluster.timeouts.deadThreshold;
+  if (threshold === null) return [];
   // Drivers of the first years leave the field empty (kernel-abi 2.1).
-  const others = live.filter(
-    ({ deadMs }) => threshold > 0 && deadMs !== 0 && deadMs !== threshold * INTERVAL_MS,
-  );
+  const others = live.filter(({ deadMs }) => deadMs !== 0 && deadMs !== threshold * INTERVAL_MS);
   return others.map(({ slot, deadMs }) =>
     failure(
       ID,
@@ -103,16 +88,8 @@ async function otherDeadTimes(
 }
 
 /** Live, and unknown to this host's kernel, which therefore does not look at its block. */
-async function strangers(
-  native: Native,
-  volume: Volume,
-  cluster: RegisteredCluster,
-  live: readonly HeartbeatSlot[],
-): Promise<Finding[]> {
-  const nodes = cluster.heartbeatDirectory.replace(/\/heartbeat$/, "/node");
-  const names = await native.listDirectories(nodes);
-  const numbers = await Promise.all(names.map((name) => readHint(native, `${nodes}/${name}/num`)));
-  const known = new Set(numbers.map((text) => Number(text?.trim() || NaN)));
+function strangers(volume: Volume, cluster: ClusterState, live: readonly HeartbeatSlot[]): Finding[] {
+  const known = new Set(cluster.nodes.map(({ number }) => number));
   return live
     .filter(({ slot }) => !known.has(slot))
     .map(({ slot }) =>
