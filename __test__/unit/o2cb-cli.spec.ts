@@ -131,7 +131,13 @@ for (const [line, message] of [
   ["", /^o2cb: a sub-command is missing: .*monitor.*; see o2cb --help$/],
   ["frob", /^o2cb: there is no sub-command 'frob'; see o2cb --help$/],
   ["constructor", /no sub-command/],
-  ["--json monitor", /no sub-command '--json'/],
+  [
+    "--json monitor",
+    /option '--json' cannot stand before the sub-command, only --config-file and --verbose can/,
+  ],
+  ["--config-file", /option --config-file needs a value/],
+  ["-v", /a sub-command is missing/],
+  ["-x add-cluster a", /option '-x' cannot stand before the sub-command/],
   ["monitor x", /^o2cb monitor: 'x' is one argument too many; see o2cb monitor --help$/],
   ["monitor -x", /^o2cb monitor: there is no option '-x'/],
 ] as [string, RegExp][]) {

@@ -1,22 +1,25 @@
-// The sub-commands of o2cb, and the way from argv to one of them. A new one is a line in the table: its word and its job; the
-// help, the bundle and the clipanion classes follow from that.
+// The sub-commands of o2cb, and the way from argv to one of them. A new one is a line in its file's table; the help, the bundle and the
+// clipanion classes follow from that.
+//
+// Facts relied on (group-api 6.4): the C tool's own options stand before the command.
 import { shown, usageLine, UsageError, type Arguments } from "./argv.ts";
 import { oneFailure } from "./exit-status.ts";
 import { helpText } from "./help-text.ts";
-import type { Job, LoadNative } from "./job.ts";
+import type { LoadNative } from "./job.ts";
 import { monitorJob } from "./monitor-job.ts";
+import { configCommands } from "./o2cb-config-commands.ts";
+import { listCommands } from "./o2cb-list-commands.ts";
+import { globalOptions, type Subcommand } from "./o2cb-syntax.ts";
 import { isHelp, isVersion, runCli, tellHelp, tellVersion } from "./run-cli.ts";
 import { systemTerminal, type Terminal } from "./terminal.ts";
 
-export interface Subcommand {
-  word: string;
-  /** its syntax has the name `o2cb WORD` */
-  job: Job;
-  /** throws UsageError for what is wrong in itself, before anything is loaded */
-  check?(args: Arguments): void;
-}
+export type { Subcommand } from "./o2cb-syntax.ts";
 
-export const subcommands: readonly Subcommand[] = [{ word: "monitor", job: monitorJob() }];
+export const subcommands: readonly Subcommand[] = [
+  ...configCommands(),
+  ...listCommands(),
+  { word: "monitor", job: monitorJob() },
+];
 
 const NAME = "o2cb";
 /** Of o2cb itself; each sub-command has its own. */
@@ -29,20 +32,42 @@ export function runO2cb(
   load?: LoadNative,
   table: readonly Subcommand[] = subcommands,
 ): number | Promise<number> {
-  if (isVersion(argv)) return tellVersion(NAME, terminal);
-  if (isHelp(argv)) return tellHelp({ help: () => helpText(NAME) }, terminal);
-  const [word, ...rest] = argv;
-  const found = table.find((one) => one.word === word);
-  if (found === undefined) {
-    const error = new UsageError(
-      word === undefined
-        ? `a sub-command is missing: ${table.map((one) => one.word).join(", ")}`
-        : `there is no sub-command ${shown(word)}`,
-    );
+  try {
+    const { before, rest } = split(argv);
+    if (isVersion(rest)) return tellVersion(NAME, terminal);
+    if (isHelp(rest)) return tellHelp({ help: () => helpText(NAME) }, terminal);
+    const [word, ...after] = rest;
+    if (word === undefined)
+      throw new UsageError(`a sub-command is missing: ${table.map((one) => one.word).join(", ")}`);
+    const found = table.find((one) => one.word === word);
+    if (found === undefined) throw new UsageError(`there is no sub-command ${shown(word)}`);
+    const { job, check } = found;
+    const program = { job, check: (args: Arguments) => check?.(args), help: () => helpText(job.syntax.name) };
+    const isAsked = isHelp(after) || isVersion(after);
+    return runCli(program, isAsked ? after : [...before, ...after], terminal, load);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
     terminal.err(usageLine(NAME, error));
     return o2cbStatuses.usage;
   }
-  const { job, check } = found;
-  const program = { job, check: (args: Arguments) => check?.(args), help: () => helpText(job.syntax.name) };
-  return runCli(program, rest, terminal, load);
+}
+
+/** The options before the sub-command, and the rest of the command line. */
+function split(argv: readonly string[]): { before: string[]; rest: readonly string[] } {
+  let at = 0;
+  for (; at < argv.length; at += 1) {
+    const argument = argv[at] ?? "";
+    const isVerbose = argument === "--verbose" || /^-v+$/.test(argument);
+    if (!argument.startsWith("-") || isHelp([argument]) || isVersion([argument])) break;
+    if (isVerbose || argument.startsWith("--config-file=")) continue;
+    if (argument !== "--config-file") throw new UsageError(strange(argument));
+    at += 1;
+    if (argv[at] === undefined) throw new UsageError("option --config-file needs a value");
+  }
+  return { before: argv.slice(0, at), rest: argv.slice(at) };
+}
+
+function strange(argument: string): string {
+  const known = globalOptions.map(({ long }) => `--${long}`).join(" and ");
+  return `option ${shown(argument)} cannot stand before the sub-command, only ${known} can`;
 }
