@@ -81,6 +81,8 @@ export function seeing(native: FakeNative, sights: Readonly<Record<string, Sight
   };
   native.readLink = async (path, options) => {
     if (isAbsent(path)) throw absent(path);
+    const sight = sights[path];
+    if (typeof sight === "object" && sight !== null && "leadsTo" in sight) return sight.leadsTo;
     return real.readLink(path, options);
   };
   return native;

@@ -9,6 +9,7 @@ import type { Native } from "../native-types.ts";
 import { configurationChecks } from "./checks/configuration.ts";
 import { deviceTimeoutChecks } from "./checks/device-timeouts.ts";
 import { warning, type Check, type CheckContext, type Finding } from "./checks/finding.ts";
+import { fstabChecks } from "./checks/fstab.ts";
 import { hostChecks } from "./checks/host.ts";
 import { interfaceChecks } from "./checks/interfaces.ts";
 import { moduleChecks } from "./checks/modules.ts";
@@ -36,6 +37,7 @@ const CHECKS: readonly Check[] = [
   ...configurationChecks,
   ...timeoutChecks,
   ...hostChecks,
+  ...fstabChecks,
   ...regionChecks,
   ...volumeChecks,
   ...deviceTimeoutChecks,

@@ -7,11 +7,10 @@ import { findCluster, isThisHost, type ConfiguredCluster, type ConfiguredNode } 
 import { readText } from "../../config/file.ts";
 import { loadConfig } from "../../config/store.ts";
 import { readSysconfig } from "../../config/sysconfig.ts";
+import { hostName } from "../nodes.ts";
 import { readClusterState, type RegisteredNode } from "../registered.ts";
 import { failure, good, warning, type Check, type CheckContext, type Finding } from "./finding.ts";
 import { localAddressFinding, peerFindings, type NodeAddress } from "./network.ts";
-
-const HOST_NAME = "/proc/sys/kernel/hostname";
 
 export const configurationChecks: readonly Check[] = [
   { id: "cluster-conf", look: fileFindings },
@@ -59,7 +58,7 @@ export async function configured({
 }
 
 async function ownNode(context: CheckContext): Promise<ConfiguredNode | null> {
-  const hostname = (await context.native.readAttribute(HOST_NAME)).trim();
+  const hostname = await hostName(context.native, context.signal);
   const cluster = await configured(context);
   return cluster?.nodes.find(({ name }) => isThisHost(name, hostname)) ?? null;
 }
@@ -127,7 +126,7 @@ async function settingsFindings({ native, configPath, signal }: CheckContext): P
 
 async function hostNameFindings(context: CheckContext): Promise<Finding[]> {
   const id = "host-name";
-  const hostname = (await context.native.readAttribute(HOST_NAME)).trim();
+  const hostname = await hostName(context.native, context.signal);
   const cluster = await configured(context);
   if (cluster === null)
     return [

@@ -9,6 +9,7 @@ import { kernelRelease } from "../../kernel-release.ts";
 import { requireHostNamespaces } from "../../namespaces.ts";
 import type { Native } from "../../native-types.ts";
 import { HB_CTL_PATH, isOurProgram, leavingProgram } from "../../region/hb-ctl-path.ts";
+import { requireHostNetwork } from "../place.ts";
 import { failure, good, warning, type Check, type Finding } from "./finding.ts";
 
 const OOPS = "/proc/sys/kernel/panic_on_oops";
@@ -23,6 +24,7 @@ export const hostChecks: readonly Check[] = [
   { id: "heartbeat-negotiation", look: async ({ native }) => [await negotiation(native)] },
   { id: "hb-ctl-path", look: async ({ native }) => [await leave(native)] },
   { id: "namespaces", look: async ({ native, signal }) => [await namespaces(native, signal)] },
+  { id: "network-namespace", look: async ({ native }) => [await network(native)] },
   { id: "selinux", look: async ({ native }) => [await selinux(native)] },
 ];
 
@@ -99,14 +101,29 @@ async function leave(native: Native): Promise<Finding> {
 }
 
 async function namespaces(native: Native, signal: AbortSignal | undefined): Promise<Finding> {
+  const id = "namespaces";
   try {
     await requireHostNamespaces(native, "doctor", signal);
-    return good("namespaces", "this process runs in the host's own namespaces");
+    return good(id, "this process runs in the host's own namespaces");
   } catch (error) {
-    if (!isCode(error, "O2CB_NAMESPACE")) throw error;
-    const { message, remedy } = error as O2cbError;
-    return failure("namespaces", message, remedy ?? null);
+    return refused(id, error);
   }
+}
+
+async function network(native: Native): Promise<Finding> {
+  const id = "network-namespace";
+  try {
+    await requireHostNetwork(native, "doctor");
+    return good(id, "this process runs in the host's own network, as far as /proc tells");
+  } catch (error) {
+    return refused(id, error);
+  }
+}
+
+function refused(id: string, error: unknown): Finding {
+  if (!isCode(error, "O2CB_NAMESPACE")) throw error;
+  const { message, remedy } = error as O2cbError;
+  return failure(id, message, remedy ?? null);
 }
 
 async function selinux(native: Native): Promise<Finding> {
