@@ -53,6 +53,10 @@ export type Step =
   | { step: "stop-heartbeat"; region: string; milliseconds: number }
   | { step: "io-priority"; region: string; pid: number }
   | { step: "waiting-for-kernel"; operation: string; reason: string }
+  /** one change of the kernel's state or of a file, as it begins; with `isDryRun` it is only told */
+  | { step: "change"; action: string; path: string; value: string | null; isDryRun: boolean }
+  /** something is not done, as it is not needed or not possible here */
+  | { step: "skip"; what: string; reason: string }
   | { step: "warning"; code: string; message: string };
 
 export type HeartbeatMode = "local" | "global";

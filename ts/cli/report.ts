@@ -94,6 +94,11 @@ const lines: Lines = {
   "io-priority": ({ pid }) => detail(`gave the heartbeat's thread ${pid} real-time I/O priority`),
   "waiting-for-kernel": ({ operation, reason }) =>
     waiting(`waiting for the kernel to answer the ${operation}, however long that takes: ${reason}`),
+  change: ({ action, path, value, isDryRun }) =>
+    detail(
+      `${isDryRun ? "would " : ""}${action} '${path}'${value === null ? "" : `: ${JSON.stringify(value)}`}`,
+    ),
+  skip: ({ what, reason }) => detail(`leaving out ${what}: ${reason}`),
   warning: ({ message }) => ({ importance: "warning", text: `warning: ${message}` }),
 };
 

@@ -52,7 +52,8 @@ export async function deviceNumberOf(native: Native, disk: string): Promise<Devi
   return match === null ? null : { major: Number(match[1]), minor: Number(match[2]) };
 }
 
-async function listOrNone(native: Native, path: string): Promise<string[]> {
+/** The sub-directories; none where there is no such directory. */
+export async function listOrNone(native: Native, path: string): Promise<string[]> {
   try {
     return await native.listDirectories(path);
   } catch (error) {
