@@ -177,7 +177,7 @@ function parseHead(body: string, refuse: Refuse): string {
   const rest = body.slice(word.length);
   if (word !== "" && /^:[ \t]*$/.test(rest)) return word;
   const at = word.length;
-  refuseNul(rest, 0, refuse, at);
+  refuseNul(rest, /^:?[ \t]*/.exec(rest)?.[0].length ?? 0, refuse, at);
   if (body.endsWith("\r")) refuse(body.length - 1, "the line ends in a carriage return (CR LF)", WINDOWS);
   if (word === "")
     refuse(0, "expected is a stanza's name like 'cluster:', a key behind a tab, or '#' and a comment");

@@ -12,3 +12,8 @@ export interface Finding extends Position {
 export function sortFindings(findings: Finding[]): Finding[] {
   return findings.toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
+
+/** A text from a file as a message can show it, on one line. */
+export function quoted(text: string): string {
+  return `'${JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"')}'`;
+}

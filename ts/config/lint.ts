@@ -6,7 +6,7 @@
 //
 // It looks at the text and at the host's name given, nowhere else. Fewer than three regions are no finding.
 import { valueOf, ConfDocument, type ConfAttribute, type ConfStanza, type Position } from "./cluster-conf.ts";
-import { sortFindings, type Finding } from "./finding.ts";
+import { quoted, sortFindings, type Finding } from "./finding.ts";
 import * as model from "./model.ts";
 import { isCode, type O2cbError } from "../errors.ts";
 
@@ -58,7 +58,14 @@ export function lint(document: ConfDocument, options: LintOptions = {}): Finding
     lintRegions(document, cluster, add);
     if (options.hostname !== undefined) lintHost(cluster, config, options.hostname, options.cluster, add);
   }
-  return sortFindings(findings);
+  return sortFindings(findings.filter((one, index) => !isSaidBetter(one, findings, index)));
+}
+
+/** One place with an error needs no warning, and no place two. */
+function isSaidBetter({ severity, line, column }: Finding, all: readonly Finding[], index: number): boolean {
+  if (severity === "error") return false;
+  const others = all.filter((one) => one.line === line && one.column === column);
+  return others.some((one) => one.severity === "error" || all.indexOf(one) < index);
 }
 
 function lintStanza(
@@ -93,7 +100,7 @@ function lintStanza(
   const cluster = valueOf(stanza, "cluster");
   if (config.clusters.some(({ name }) => name === cluster)) return;
   const whose =
-    cluster === undefined ? "names no cluster" : `names the cluster '${cluster}', which is not here`;
+    cluster === undefined ? "names no cluster" : `names the cluster ${quoted(cluster)}, which is not here`;
   const what = `this ${type} ${whose}: it is ignored`;
   add("warning", at(stanza, "cluster"), "cluster", what, "correct the name of the cluster");
 }
@@ -103,16 +110,16 @@ function lintCluster(document: ConfDocument, cluster: model.ConfiguredCluster, a
   const stanza = stanzaAt(document, cluster.position);
   const problem = model.clusterNameProblem(name);
   if (problem !== null) {
-    const what = `the name of a cluster is '${name}'; ${problem}`;
+    const what = `the name of a cluster is ${quoted(name)}; ${problem}`;
     add("error", at(stanza, "name"), "name", what, "choose another name, on all nodes and on the volumes");
   }
   const nodes = membersOf(document, "node", name);
   if (nodeCount !== nodes) {
-    const what = `the node_count of cluster '${name}' is ${nodeCount}, and it has ${nodes} nodes`;
+    const what = `the node_count of cluster ${quoted(name)} is ${nodeCount}, and it has ${nodes} nodes`;
     add("warning", at(stanza, "node_count"), "node_count", what, `set it to ${nodes}`);
   }
   if (nodes > model.MAX_NODES) {
-    const what = `cluster '${name}' has ${nodes} nodes, and the kernel takes no more than ${model.MAX_NODES}`;
+    const what = `cluster ${quoted(name)} has ${nodes} nodes, and the kernel takes no more than ${model.MAX_NODES}`;
     add("error", stanza ?? cluster.position, null, what, "take nodes out");
   }
 }
@@ -124,25 +131,25 @@ function lintNodes(document: ConfDocument, cluster: model.ConfiguredCluster, add
     const stanza = stanzaAt(document, node.position);
     const report = (key: string, problem: string | null, value: string | number): void => {
       if (problem === null) return;
-      const what = `the key '${key}' of node '${name}' is ${JSON.stringify(value)}; ${problem}`;
+      const what = `the key '${key}' of node ${quoted(name)} is ${JSON.stringify(value)}; ${problem}`;
       add("error", at(stanza, key), key, what, "correct the value, on all nodes");
     };
     report("name", model.nodeNameProblem(name), name);
     report("number", model.numberProblem(number), number);
     report("ip_port", model.portProblem(port), port);
     if (model.nodeNameProblem(name) === null && !/^[A-Za-z0-9.-]+$/.test(name)) {
-      const what = `the name of node '${name}' has other characters than letters, digits, dashes and dots: it can hardly be a host's`;
+      const what = `the name of node ${quoted(name)} has other characters than letters, digits, dashes and dots: it can hardly be a host's`;
       add("warning", at(stanza, "name"), "name", what, "write it as `hostname` prints it on that node");
     }
     const other = seen.get(`number ${number}`);
     if (other !== undefined) {
-      const what = `node '${name}' has the number ${number}, as node '${other.name}' has: the kernel refuses the second`;
+      const what = `node ${quoted(name)} has the number ${number}, as node ${quoted(other.name)} has: the kernel refuses the second`;
       add("error", at(stanza, "number"), "number", what, "give each node a number of its own, on all nodes");
     }
     const same = seen.get(`address ${address}`);
     if (same !== undefined) {
       const both = same.port === port ? ` and the port ${port}` : "";
-      const what = `node '${name}' has the address ${address}${both}, as node '${same.name}' has: the kernel refuses the second`;
+      const what = `node ${quoted(name)} has the address ${address}${both}, as node ${quoted(same.name)} has: the kernel refuses the second`;
       add("error", at(stanza, "ip_address"), "ip_address", what, "give each node its own address");
     }
     seen.set(`number ${number}`, other ?? node).set(`address ${address}`, same ?? node);
@@ -156,23 +163,23 @@ function lintRegions(document: ConfDocument, cluster: model.ConfiguredCluster, a
   for (const { region, position } of heartbeats) {
     const problem = model.regionProblem(region);
     if (problem === null) continue;
-    const what = `a heartbeat region of cluster '${name}' is '${region}'; ${problem}`;
+    const what = `a heartbeat region of cluster ${quoted(name)} is ${quoted(region)}; ${problem}`;
     const place = at(stanzaAt(document, position), "region");
     add(isGlobal ? "error" : "warning", place, "region", what, "give the volume's UUID");
   }
   const first = heartbeats[0];
   if (isGlobal && first === undefined) {
-    const what = `cluster '${name}' has global heartbeat, and no region to beat on: it cannot come online`;
+    const what = `cluster ${quoted(name)} has global heartbeat, and no region to beat on: it cannot come online`;
     const fix = `o2cb add-heartbeat ${name} DEVICE, or o2cb heartbeat-mode ${name} local`;
     add("error", at(stanza, "heartbeat_mode"), "heartbeat_mode", what, fix);
   }
   if (!isGlobal && first !== undefined) {
-    const what = `cluster '${name}' has local heartbeat: its ${heartbeats.length} regions are not used`;
+    const what = `cluster ${quoted(name)} has local heartbeat: its ${heartbeats.length} regions are not used`;
     const fix = `o2cb heartbeat-mode ${name} global, or take them out`;
     add("warning", at(stanzaAt(document, first.position), "region"), "region", what, fix);
   }
   if (isGlobal && heartbeats.length > model.MAX_REGIONS) {
-    const what = `cluster '${name}' has ${heartbeats.length} heartbeat regions, and the kernel takes no more than ${model.MAX_REGIONS}`;
+    const what = `cluster ${quoted(name)} has ${heartbeats.length} heartbeat regions, and the kernel takes no more than ${model.MAX_REGIONS}`;
     add("error", stanza ?? cluster.position, null, what, "take regions out");
   }
 }
@@ -188,11 +195,11 @@ function lintHost(
   const mine = cluster.nodes.filter(({ name }) => model.isThisHost(name, hostname));
   const [first, second] = mine;
   if (first === undefined && isWanted) {
-    const what = `no node of cluster '${cluster.name}' is this host, '${hostname}': it cannot come online here`;
+    const what = `no node of cluster ${quoted(cluster.name)} is this host, '${hostname}': it cannot come online here`;
     add("error", cluster.position, "name", what, `name one node '${hostname.split(".")[0]}'`);
   }
   if (first !== undefined && second !== undefined) {
-    const what = `the nodes '${first.name}' and '${second.name}' are both this host, '${hostname}': the kernel takes only one`;
+    const what = `the nodes ${quoted(first.name)} and ${quoted(second.name)} are both this host, '${hostname}': the kernel takes only one`;
     add("error", second.position, "name", what, "rename one of them");
   }
 }

@@ -7,6 +7,7 @@
 // Beyond that nothing is checked: what the kernel would refuse is the linter's. One difference: a cluster without a name, on which
 // the C tool crashes, is an error.
 import { attributeOf, confError, type ConfDocument, type ConfStanza, type Position } from "./cluster-conf.ts";
+import { quoted } from "./finding.ts";
 import { addressProblem } from "./names.ts";
 import type { HeartbeatMode } from "../steps.ts";
 
@@ -87,11 +88,11 @@ export function interpret(document: ConfDocument): { config: ClusterConfig; prob
     const reader = new StanzaReader(stanza, problems);
     const name = reader.text("name", false);
     if (name === null) continue;
-    reader.owner = ` of cluster '${name}'`;
+    reader.owner = ` of cluster ${quoted(name)}`;
     const mode = reader.mode();
     const nodeCount = reader.number("node_count", MAX_UNSIGNED) ?? 0;
     if (clusters.some((one) => one.name === name))
-      reader.problem("name", `cluster '${name}' is there already`, "take one of the two out");
+      reader.problem("name", `cluster ${quoted(name)} is there already`, "take one of the two out");
     else clusters.push({ name, mode, nodeCount, nodes: [], heartbeats: [], position: placed(stanza) });
   }
   for (const stanza of document.stanzas) {
@@ -107,13 +108,17 @@ export function interpret(document: ConfDocument): { config: ClusterConfig; prob
 
 function readNode(reader: StanzaReader, cluster: ConfiguredCluster): void {
   const name = reader.text("name", true);
-  if (name !== null) reader.owner = ` of node '${name}'`;
+  if (name !== null) reader.owner = ` of node ${quoted(name)}`;
   const number = reader.number("number", MAX_NODE_NUMBER);
   const address = reader.address();
   const port = reader.number("ip_port", MAX_UNSIGNED);
   if (name === null || number === null || address === null || port === null) return;
   if (cluster.nodes.some((one) => one.name === name))
-    reader.problem("name", `cluster '${cluster.name}' has a node '${name}' already`, "take one out");
+    reader.problem(
+      "name",
+      `cluster ${quoted(cluster.name)} has a node ${quoted(name)} already`,
+      "take one out",
+    );
   else cluster.nodes.push({ name, number, address, port, position: placed(reader.stanza) });
 }
 
@@ -121,7 +126,11 @@ function readHeartbeat(reader: StanzaReader, cluster: ConfiguredCluster): void {
   const region = reader.text("region", true);
   if (region === null) return;
   if (cluster.heartbeats.some((one) => one.region === region))
-    reader.problem("region", `cluster '${cluster.name}' has the region '${region}' already`, "take one out");
+    reader.problem(
+      "region",
+      `cluster ${quoted(cluster.name)} has the region ${quoted(region)} already`,
+      "take one out",
+    );
   else cluster.heartbeats.push({ region, position: placed(reader.stanza) });
 }
 

@@ -6,6 +6,7 @@
 // A file may say more than this and be read (model.ts): these are the rules for writing, and for the kernel.
 import type { ErrorCode } from "../error-codes.ts";
 import { O2cbError } from "../errors.ts";
+import { quoted } from "./finding.ts";
 import { isRegionName, regionName } from "../volume.ts";
 
 export const MAX_NODES = 255;
@@ -96,7 +97,7 @@ function checked<T extends string | number>(
   code: ErrorCode,
 ): T {
   if (problem === null) return value;
-  throw new O2cbError(code, `the ${what} cannot be '${value}': ${problem}`, {
+  throw new O2cbError(code, `the ${what} cannot be ${quoted(String(value))}: ${problem}`, {
     operation: "check-configuration",
     remedy: "give another one",
   });
