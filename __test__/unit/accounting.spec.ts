@@ -81,7 +81,9 @@ test("a note of an earlier heartbeat explains nothing: the reference that is the
 });
 
 test("a note of an earlier start of the host explains nothing either", (t) => {
-  const result = account(seen({ references: 1, superblock: "alive", bootId: "other", records: [record({})] }));
+  const result = account(
+    seen({ references: 1, superblock: "alive", bootId: "other", records: [record({})] }),
+  );
   t.deepEqual([result.holders[0]?.recorded, result.staleRecords.length], [false, 1]);
 });
 
@@ -105,6 +107,16 @@ test("where a foreign program leaves for the kernel, a note whose superblock is 
 test("where it cannot be told whether the superblock lives, nothing is stale", (t) => {
   const result = account(seen({ references: 1, superblock: "unknown", records: [record({})] }));
   t.deepEqual([result.stale, result.unexplained], [0, 0]);
+});
+
+test("a join that has just begun explains nothing, and is no leftover while its process runs", (t) => {
+  const beginning = record({ persistent: false, references: 0, thread: null });
+  const during = account(seen({ thread: "none", records: [beginning], isRunning: running }));
+  t.deepEqual([during.holders.length, during.staleRecords], [1, []]);
+  const beside = account(seen({ references: 1, records: [beginning], isRunning: running }));
+  t.is(beside.unexplained, 1);
+  const after = account(seen({ thread: "none", records: [beginning] }));
+  t.deepEqual(after.staleRecords, [beginning.id]);
 });
 
 test("property: a reap never takes more than there is, nor what somebody holds", (t) => {

@@ -46,7 +46,9 @@ export function account(seen: Seen): Account {
   const mounts: JoinRecord[] = [];
   for (const record of seen.records) {
     const running = seen.isRunning(record);
-    if (isOfEarlierLife(record, seen) || (!record.persistent && !running)) staleRecords.push(record.id);
+    // A join that has just begun: it counts nothing yet, and its region need not be there.
+    if (isBeginning(record, seen) && running) holders.push(holderOf(record, "process"));
+    else if (isOfEarlierLife(record, seen) || (!record.persistent && !running)) staleRecords.push(record.id);
     else if (!record.persistent) holders.push(holderOf(record, "process"));
     else if (record.service !== MOUNT_SERVICE) holders.push(holderOf(record, "kept"));
     else mounts.push(record);
@@ -80,6 +82,11 @@ export function account(seen: Seen): Account {
   const explained = holders.reduce((sum, { references }) => sum + references, 0);
   stale = Math.min(stale, Math.max(0, seen.references - explained));
   return { holders, stale, unexplained: Math.max(0, seen.references - explained - stale), staleRecords };
+}
+
+function isBeginning({ references, persistent, ...record }: JoinRecord, { bootId }: Seen): boolean {
+  const isOfNow = record.bootId === null || bootId === null || record.bootId === bootId;
+  return isOfNow && references === 0 && !persistent;
 }
 
 function isOfEarlierLife(record: JoinRecord, { thread, bootId }: Seen): boolean {

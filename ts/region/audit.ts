@@ -150,7 +150,8 @@ async function auditRegion(look: Look, name: string, mode: HeartbeatMode): Promi
   const unreadable = look.read.damaged.filter(({ source }) =>
     source.startsWith(`${RECORD_DIRECTORY}/${name}.`),
   );
-  const device = disk === null ? recordedDevice(records) : await deviceNumberOf(native, disk).catch(() => null);
+  const device =
+    disk === null ? recordedDevice(records) : await deviceNumberOf(native, disk).catch(() => null);
   const liveness = await livenessOf(look, { region: name, disk, device });
   const mounts = look.mounts
     .filter(({ entry }) => sameDevice(entry.device, device))

@@ -54,7 +54,8 @@ function planRegion(seen: RegionAudit, force: boolean): ReapAction | null {
     seen.staleRecords.length === 0
       ? null
       : { ...nothing, reason: `only notes of joins that are over: ${seen.reason}` };
-  const isBusy = seen.lastUser?.holdsMutex === true || !isRegionName(seen.region);
+  const isJoining = seen.holders.some(({ kind, references }) => kind === "process" && references === 0);
+  const isBusy = seen.lastUser?.holdsMutex === true || isJoining || !isRegionName(seen.region);
   if (isBusy || seen.references === null || seen.mode === "global") return null;
   if (seen.superblock.state === "alive") return onlyRecords;
   // What does not beat and is not counted harms nobody by its end, whatever lives.

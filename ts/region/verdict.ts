@@ -10,9 +10,11 @@ export function judgeVerdict(facts: Facts): { verdict: Verdict; reason: string }
   if (directory === null) return withoutRegion(facts);
   if (facts.mode === "global")
     return say("in-use", "it beats for the whole cluster (global heartbeat) and is stopped by o2cb only");
+  const joining = joiningOf(holders);
   const busy = facts.lastUser?.holdsMutex === true ? facts.lastUser : null;
   if (disk === null) {
     if (busy !== null) return say("in-use", `${nameOf(busy)} is starting or stopping it`);
+    if (joining !== null) return say("in-use", joining);
     return say(
       "half-made",
       references === 0
@@ -38,6 +40,7 @@ export function judgeVerdict(facts: Facts): { verdict: Verdict; reason: string }
     return say("in-use", `${who.join(", ")} ${living.length === 1 && first ? "holds" : "hold"} it`);
   }
   if (busy !== null) return say("in-use", `${nameOf(busy)} is starting or stopping it`);
+  if (joining !== null) return say("in-use", joining);
   if (domains.length > 0) return say("in-use", `a DLM domain relies on it (${domains[0]})`);
   return say(
     "orphan",
@@ -56,12 +59,14 @@ function reliance({ superblock, domains, pinned }: Facts): string | null {
   return pinned === true ? "a DLM domain relies on it" : null;
 }
 
-function withoutRegion({ references, hasSet, staleRecords, lastUser, superblock }: Facts): {
+function withoutRegion({ holders, references, hasSet, staleRecords, lastUser, superblock }: Facts): {
   verdict: Verdict;
   reason: string;
 } {
   const say = (verdict: Verdict, reason: string) => ({ verdict, reason });
   if (lastUser?.holdsMutex === true) return say("in-use", `${nameOf(lastUser)} is starting or stopping it`);
+  const joining = joiningOf(holders);
+  if (joining !== null) return say("in-use", joining);
   if (superblock.state === "alive")
     return say("in-use", "its volume is mounted, though not with a heartbeat region of its own");
   if ((references ?? 0) > 0)
@@ -69,6 +74,12 @@ function withoutRegion({ references, hasSet, staleRecords, lastUser, superblock 
   if (hasSet) return say("orphan", "only its semaphore set is left");
   if (staleRecords.length > 0) return say("orphan", "only the record of a join is left");
   return say("absent", "nothing of it is on this node");
+}
+
+/** Somebody who has begun to join and counts nothing yet. */
+function joiningOf(holders: Facts["holders"]): string | null {
+  const one = holders.find(({ kind, references }) => kind === "process" && references === 0);
+  return one === undefined ? null : `${one.service} (process ${one.pid ?? "unknown"}) is joining`;
 }
 
 function nameOf({ name, pid }: { name: string; pid: number }): string {

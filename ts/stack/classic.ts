@@ -90,12 +90,15 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
     await requireHostNamespaces(this.native, "begin-join", signal);
     if (isMount) ticket.volumeLock = await lockVolume(this.native, volume.uuid, request);
     try {
+      // Before anything is made: killed between the set and the region, this process leaves what only a note leads to.
+      await this.#note(ticket, { persistent: false, references: 0 }, onStep);
       const context: RegionContext = { native: this.native, cluster, volume, signal, onStep };
       await withRegionLock(this.native, volume.uuid, true, request, (lock) =>
         this.#join(context, node, lock, ticket),
       );
       return ticket;
     } catch (error) {
+      await this.#forget(ticket);
       ticket.volumeLock?.release();
       throw error;
     }
@@ -122,13 +125,13 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
       if (isFurtherMount) {
         if (lock.references() === 0) {
           emit(onStep, { step: "repair-reference", region: volume.uuid });
-          await this.#note(ticket, true, onStep);
+          await this.#note(ticket, { persistent: true, references: 1 }, onStep);
           lock.take(false);
-        }
+        } else await this.#forget(ticket, onStep);
         emit(onStep, { step: "additional-mount", region: volume.uuid, references: lock.references() });
         return;
       }
-      await this.#note(ticket, false, onStep);
+      await this.#note(ticket, { persistent: false, references: 1 }, onStep);
       const references = lock.take(true);
       ticket.counted = true;
       emit(onStep, { step: "reference", region: volume.uuid, references, persistent: ticket.persistent });
@@ -138,8 +141,12 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
     }
   }
 
-  /** Writes the note of a reference before the reference is taken, or before it becomes persistent. */
-  async #note(ticket: ClassicTicket, persistent: boolean, onStep?: OnStep): Promise<void> {
+  /** Writes the note of a join when it begins, before its reference is taken, and before that becomes persistent. */
+  async #note(
+    ticket: ClassicTicket,
+    state: { persistent: boolean; references: number },
+    onStep?: OnStep,
+  ): Promise<void> {
     const { service, region, cluster, device, deviceNumber, request } = ticket;
     const pid = (await readHint(this.native, `${ticket.directory}/pid`))?.trim() ?? null;
     ticket.record ??= await newRecord(this.native, {
@@ -148,12 +155,12 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
       cluster,
       device,
       deviceNumber: deviceNumber === null ? null : `${deviceNumber.major}:${deviceNumber.minor}`,
-      thread: await heartbeatThread(this.native, pid),
-      persistent,
+      thread: null,
+      persistent: false,
       handed: request.handed ?? false,
       directory: request.directory ?? null,
     });
-    ticket.record = { ...ticket.record, persistent };
+    ticket.record = { ...ticket.record, ...state, thread: await heartbeatThread(this.native, pid) };
     await writeRecord(this.native, ticket.record, onStep);
   }
 
@@ -178,11 +185,11 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
   protected async _confirm(ticket: ClassicTicket, onStep?: OnStep): Promise<void> {
     if (ticket.counted && ticket.persistent) {
       await withRegionLock(this.native, ticket.region, true, { onStep }, async (lock) => {
-        await this.#note(ticket, true, onStep);
+        await this.#note(ticket, { persistent: true, references: 1 }, onStep);
         try {
           lock.handOver();
         } catch (error) {
-          await this.#note(ticket, false, onStep);
+          await this.#note(ticket, { persistent: false, references: 1 }, onStep);
           throw error;
         }
       });
