@@ -40,8 +40,6 @@ export interface Way {
   vanish: (t: ExecutionContext, place: Place) => Promise<void>;
   /** references that a C tool made and nobody can explain: only force drops them */
   unexplained?: (place: Place) => number;
-  /** the last command is our umount.ocfs2, which leaves itself where it may */
-  byOurs?: true;
   /** no superblock ever died, so the kernel calls nobody */
   neverMounted?: true;
   /** the next command, where no monitor runs; a reap if omitted */
@@ -138,7 +136,6 @@ export const ways: Way[] = [
   },
   {
     title: "a second mount by the C tool, which counts once more",
-    byOurs: true,
     // A monitor has seen count and mount come together.
     unexplained: ({ monitor }) => (monitor === null ? 1 : 0),
     async vanish(t, place) {
