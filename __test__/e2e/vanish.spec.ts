@@ -76,7 +76,7 @@ async function assertCleaned(t: ExecutionContext, place: Place, way: Way, from: 
   const unexplained = way.unexplained?.(place) ?? 0;
   const kernelLeft = kernelLeaves && way.neverMounted === undefined;
   if (monitor !== null && unexplained === 0) {
-    if (!kernelLeaves && way.neverMounted === undefined) {
+    if (!kernelLeaves && way.neverMounted === undefined && way.byOurs === undefined) {
       const left = await monitor.left(uuid, from);
       t.like(left, { references: 0, stopped: true }, `${name}: ${left.reason}`);
     }
@@ -195,9 +195,13 @@ scenario("the monitor at rest: small, and it never wakes up", async (t) => {
   await mount(place);
   try {
     const pid = await place.monitor.pid;
-    const { stdout } = await place.node.run(`
-      switches() { cat /proc/${pid}/task/*/status | sed -n 's/^voluntary_ctxt_switches:\\s*//p' | tr '\\n' ' '; }
-      sleep 2; grep VmRSS /proc/${pid}/status; switches; echo; sleep 20; switches; echo`);
+    // The mount is an event, and V8 tidies up some seconds after what follows from it: rest begins when nothing moves any more.
+    const { stdout } = await place.node.run(
+      `switches() { cat /proc/${pid}/task/*/status | sed -n 's/^voluntary_ctxt_switches:\\s*//p' | tr '\\n' ' '; }
+      for round in 1 2 3 4 5 6; do was=$(switches); sleep 15; now=$(switches); [ "$was" = "$now" ] && break; done
+      grep VmRSS /proc/${pid}/status; switches; echo; sleep 20; switches; echo`,
+      { limitSeconds: 200 },
+    );
     const [memory = "", before, after] = stdout.split("\n");
     t.log(memory.trim(), `voluntary switches of its threads: ${before}`);
     t.true(Number(/(\d+) kB/.exec(memory)?.[1]) < 45 * 1024, memory);
