@@ -76,7 +76,7 @@ async function assertCleaned(t: ExecutionContext, place: Place, way: Way, from: 
   const unexplained = way.unexplained?.(place) ?? 0;
   const kernelLeft = kernelLeaves && way.neverMounted === undefined;
   if (monitor !== null && unexplained === 0) {
-    if (!kernelLeaves && way.neverMounted === undefined && way.byOurs === undefined) {
+    if (!kernelLeaves && way.neverMounted === undefined) {
       const left = await monitor.left(uuid, from);
       t.like(left, { references: 0, stopped: true }, `${name}: ${left.reason}`);
     }
