@@ -8,7 +8,10 @@ import { helpText } from "./help-text.ts";
 import type { LoadNative } from "./job.ts";
 import { monitorJob } from "./monitor-job.ts";
 import { configCommands } from "./o2cb-config-commands.ts";
+import { kernelCommands } from "./o2cb-kernel-commands.ts";
 import { listCommands } from "./o2cb-list-commands.ts";
+import { lookCommands } from "./o2cb-look-commands.ts";
+import { reapCommands } from "./o2cb-reap-commands.ts";
 import { globalOptions, type Subcommand } from "./o2cb-syntax.ts";
 import { isHelp, isVersion, runCli, tellHelp, tellVersion } from "./run-cli.ts";
 import { systemTerminal, type Terminal } from "./terminal.ts";
@@ -18,7 +21,10 @@ export type { Subcommand } from "./o2cb-syntax.ts";
 export const subcommands: readonly Subcommand[] = [
   ...configCommands(),
   ...listCommands(),
+  ...kernelCommands(),
+  ...lookCommands(),
   { word: "monitor", job: monitorJob() },
+  ...reapCommands(),
 ];
 
 const NAME = "o2cb";

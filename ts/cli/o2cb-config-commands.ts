@@ -5,10 +5,10 @@
 //
 // None of them talks to the kernel's cluster: register-cluster does, with what is in the file then.
 import type { ConfDocument } from "../config/cluster-conf.ts";
+import { O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
 import { shown, UsageError, type Arguments } from "./argv.ts";
 import type { JobContext, JobResult } from "./job.ts";
-import { o2cbLibrary, type O2cbLibrary } from "./o2cb-library.ts";
 import {
   cluster,
   configPath,
@@ -35,8 +35,13 @@ interface EditParts extends Pick<Parts, "summary" | "details" | "examples" | "ch
   prepare(args: Arguments, context: JobContext): Promise<Edit>;
 }
 
+const edits = () => import("../config/edit.ts");
+
+/** The IPv4 address of a host's name. */
+export type Lookup = (name: string) => Promise<string>;
+
 /** Errors of `run`: UsageError, those of ts/config/edit.ts and ts/config/store.ts. */
-export function configCommands(library: O2cbLibrary = o2cbLibrary): readonly Subcommand[] {
+export function configCommands(lookup: Lookup = askResolver): readonly Subcommand[] {
   const edit = (word: string, { prepare, options = [], ...parts }: EditParts): Subcommand =>
     subcommand(word, {
       ...parts,
@@ -49,8 +54,9 @@ export function configCommands(library: O2cbLibrary = o2cbLibrary): readonly Sub
         const apply = (document: ConfDocument): void => {
           said = change(document);
         };
+        const { changeConfig } = await import("../config/store.ts");
         const how = { dryRun: isDry, signal };
-        const { path, before, after } = await library.changeConfig(native, configPath(args), apply, how);
+        const { path, before, after } = await changeConfig(native, configPath(args), apply, how);
         const isChanged = after !== (before ?? "");
         return written(isDry, isChanged ? [{ action: "replace file", path, value: after }] : [], [said]);
       },
@@ -62,7 +68,7 @@ export function configCommands(library: O2cbLibrary = o2cbLibrary): readonly Sub
       operands: [cluster],
       prepare: async (args) => {
         const name = trimmed(args.operand("cluster"));
-        const { addCluster } = await library.edits();
+        const { addCluster } = await edits();
         return (document) => {
           addCluster(document, name);
           return `added cluster '${name}'`;
@@ -74,7 +80,7 @@ export function configCommands(library: O2cbLibrary = o2cbLibrary): readonly Sub
       operands: [cluster],
       prepare: async (args) => {
         const name = trimmed(args.operand("cluster"));
-        const { removeCluster } = await library.edits();
+        const { removeCluster } = await edits();
         return (document) => {
           removeCluster(document, name);
           return `removed cluster '${name}'`;
@@ -99,8 +105,11 @@ export function configCommands(library: O2cbLibrary = o2cbLibrary): readonly Sub
       },
       prepare: async (args) => {
         const [owner, name] = [args.operand("cluster"), trimmed(args.operand("node"))];
-        const [{ addNode }, { validateNodeName }] = await Promise.all([library.edits(), library.names()]);
-        const address = args.value("ip") ?? (await library.lookup(validateNodeName(name)));
+        const [{ addNode }, { validateNodeName }] = await Promise.all([
+          edits(),
+          import("../config/names.ts"),
+        ]);
+        const address = args.value("ip") ?? (await lookup(validateNodeName(name)));
         const [port, number] = [wholeNumber(args, "port"), wholeNumber(args, "number")];
         return (document) => {
           const given = addNode(document, owner, { name, address, port, number });
@@ -113,7 +122,7 @@ export function configCommands(library: O2cbLibrary = o2cbLibrary): readonly Sub
       operands: [cluster, node],
       prepare: async (args) => {
         const [owner, name] = [args.operand("cluster"), args.operand("node")];
-        const { removeNode } = await library.edits();
+        const { removeNode } = await edits();
         return (document) => {
           removeNode(document, owner, name);
           return `removed node '${name}' from cluster '${owner}'`;
@@ -127,8 +136,8 @@ export function configCommands(library: O2cbLibrary = o2cbLibrary): readonly Sub
       examples: [["Add the volume of a device", "o2cb add-heartbeat mycluster /dev/sdb1"]],
       prepare: async (args, { native, signal }) => {
         const owner = args.operand("cluster");
-        const uuid = await regionOf(library, native, trimmed(args.operand("region")), signal);
-        const { addHeartbeat } = await library.edits();
+        const uuid = await regionOf(native, trimmed(args.operand("region")), signal);
+        const { addHeartbeat } = await edits();
         return (document) => `added region ${addHeartbeat(document, owner, uuid)} to cluster '${owner}'`;
       },
     }),
@@ -137,10 +146,10 @@ export function configCommands(library: O2cbLibrary = o2cbLibrary): readonly Sub
       operands: [cluster, region],
       prepare: async (args, { native, signal }) => {
         const [owner, given] = [args.operand("cluster"), args.operand("region")];
-        const { removeHeartbeat } = await library.edits();
+        const { removeHeartbeat } = await edits();
         let [uuid, failure] = [given, undefined as { reason: unknown } | undefined];
         try {
-          uuid = await regionOf(library, native, given, signal);
+          uuid = await regionOf(native, given, signal);
         } catch (reason) {
           // A file can have any text as a region, a device's name too.
           failure = { reason };
@@ -163,7 +172,7 @@ export function configCommands(library: O2cbLibrary = o2cbLibrary): readonly Sub
       check: modeOf,
       prepare: async (args) => {
         const [owner, mode] = [args.operand("cluster"), modeOf(args)];
-        const { setHeartbeatMode } = await library.edits();
+        const { setHeartbeatMode } = await edits();
         return (document) => {
           setHeartbeatMode(document, owner, mode);
           return `cluster '${owner}' has ${mode} heartbeat`;
@@ -174,13 +183,22 @@ export function configCommands(library: O2cbLibrary = o2cbLibrary): readonly Sub
 }
 
 /** What starts with a slash is a device; everything else stands for itself. */
-async function regionOf(
-  library: O2cbLibrary,
-  native: Native,
-  text: string,
-  signal: AbortSignal,
-): Promise<string> {
-  return text.startsWith("/") ? library.resolveRegion(native, { device: text, uuid: null }, signal) : text;
+async function regionOf(native: Native, text: string, signal: AbortSignal): Promise<string> {
+  if (!text.startsWith("/")) return text;
+  const { resolveRegion } = await import("../region/find-device.ts");
+  return resolveRegion(native, { device: text, uuid: null }, signal);
+}
+
+async function askResolver(name: string): Promise<string> {
+  const { lookup } = await import("node:dns/promises");
+  try {
+    return (await lookup(name, { family: 4 })).address;
+  } catch (cause) {
+    const { code = "" } = cause as NodeJS.ErrnoException;
+    const message = `the resolver has no IPv4 address of '${name}' (${code})`;
+    const fields = { operation: "edit-configuration", remedy: "give the node's address with --ip", cause };
+    throw new O2cbError("O2CB_CONFIGURATION_ERROR", message, fields);
+  }
 }
 
 /** Without the white space that the C tool drops around what it adds. */

@@ -3,27 +3,21 @@
 // Facts relied on: the listings' shapes and options (group-api 6.4, 6.5), which scripts read.
 import type { ConfiguredCluster } from "../config/model.ts";
 import type { Arguments } from "./argv.ts";
-import type { JobContext } from "./job.ts";
-import { clusterOf, o2cbLibrary, type O2cbLibrary } from "./o2cb-library.ts";
-import { answer, cluster, configPath, flag, subcommand, type Subcommand } from "./o2cb-syntax.ts";
+import { configuration, configuredCluster as configured } from "./o2cb-configuration.ts";
+import { answer, cluster, flag, subcommand, type Subcommand } from "./o2cb-syntax.ts";
 import { clusterListing, heartbeatListing, nodeListing, type Listing } from "./o2cb-text.ts";
 
 const oneline = flag("oneline", "oneline", "write each in one line");
 
 /** Errors of `run`: those of loading the configuration, and O2CB_CONFIGURATION_ERROR for a cluster that it does not have. */
-export function listCommands(library: O2cbLibrary = o2cbLibrary): readonly Subcommand[] {
-  const configured = async (args: Arguments, context: JobContext): Promise<ConfiguredCluster> => {
-    const path = configPath(args);
-    const { config } = await library.loadConfig(context.native, path, { signal: context.signal });
-    return clusterOf(config, args.operand("cluster"), path);
-  };
+export function listCommands(): readonly Subcommand[] {
   const lines = (args: Arguments, listings: readonly Listing[]): string[] =>
     listings.flatMap((one) => (args.flag("oneline") ? one.oneline() : one.long()));
   return [
     subcommand("list-clusters", {
       summary: "list the clusters of the configuration by name",
-      async run(args, { native, signal }) {
-        const { config } = await library.loadConfig(native, configPath(args), { signal });
+      async run(args, context) {
+        const config = await configuration(args, context);
         const names = config.clusters.map(({ name }) => name);
         return answer({ clusters: names }, names);
       },

@@ -6,7 +6,7 @@ import type { JobResult } from "./job.ts";
 
 /** `write PATH VALUE`, `mkdir PATH`: a line for each, also where the value is a whole file. */
 export function writeLine({ action, path, value }: KernelWrite): string {
-  if (value === undefined) return `${action} ${path}`;
+  if (value === null) return `${action} ${path}`;
   const plain = value.replace(/\n$/, "");
   return `${action} ${path} ${/^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/.test(plain) ? plain : JSON.stringify(value)}`;
 }
@@ -14,13 +14,9 @@ export function writeLine({ action, path, value }: KernelWrite): string {
 /** Silent on success, as the C tool is; a dry run lists what it would write. */
 export function written(dryRun: boolean, writes: readonly KernelWrite[], details: string[] = []): JobResult {
   return {
-    data: { dryRun, writes: writes.map(writeData) },
+    data: { dryRun, writes },
     lines: dryRun ? writes.map(writeLine) : [],
     details: dryRun ? [] : details,
     notices: [],
   };
-}
-
-function writeData({ action, path, value }: KernelWrite): object {
-  return { action, path, value: value ?? null };
 }
