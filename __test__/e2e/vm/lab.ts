@@ -11,25 +11,26 @@
 //
 // A machine's root is the host's / (read-only, 9p) under a tmpfs: what is installed or built on the host is there at the
 // same path. It is cached without revalidation: what changes on the host after boot may not be seen. /tmp, /run and /dev are
-// its own; /lab is shared by all machines and the host (lab.exchange). No udev: no links under /dev/disk.
+// its own; /lab is shared by all machines and the host (lab.exchange). No udev: no links under /dev/disk; but `init: "systemd"` boots
+// the host's systemd with its udev.
 // Each machine has one processor, 1024 MiB, address 10.9.0.N, host name nN. A boot takes about ten seconds; one boot should
 // serve many scenarios. One lab at a time has machines up (per lab directory, see places.ts); the next waits.
 //
 // A machine that panics, fences or exceeds `limitSeconds` fails every waiting call with the end of its console. After that,
 // after lab.keep() (call it when a scenario fails), or with OCFS2_GROUP_LAB_KEEP=1, the run directory with the serial logs
 // stays and its path is printed. Nothing else is left, however this process ends. What it deliberately does not do: hardware virtualisation, several processors, other systems.
-import { copyFileSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LabError } from "./errors.ts";
 import type { Log } from "./host.ts";
 import { initrd } from "./initrd.ts";
-import { kernel, type KernelName } from "./kernels.ts";
+import { kernel, type Kernel, type KernelName } from "./kernels.ts";
 import { takeLock, type Held } from "./lock.ts";
 import type { Disk, LabDisk } from "./machine.ts";
 import { Network } from "./network.ts";
 import { Node } from "./node.ts";
 import { labDirectory, newRunDirectory } from "./places.ts";
-import { missingForMachines, staticBusybox } from "./requirements.ts";
+import { missingForMachines, missingRequirements, staticBusybox, type Init } from "./requirements.ts";
 
 export interface LabOptions {
   /** how many machines, 1 to 8 */
@@ -43,7 +44,24 @@ export interface LabOptions {
   readonly log?: Log;
   /** more words for the kernel's command line */
   readonly append?: string;
+  /** "agent" if omitted; with "systemd" a machine takes commands long before it has booted */
+  readonly init?: Init;
+  /** run by bash in each machine, with the functions of guest/lib.sh, before process 1 starts: what it writes is there at boot */
+  readonly before?: string;
 }
+
+/** What all machines of a lab have in common. */
+interface Common {
+  readonly kernel: Kernel;
+  readonly initrd: string;
+  readonly append: string;
+  readonly limitSeconds: number;
+}
+
+/** Units and services write to the kernel's log, so that the console tells all in one order. */
+const SYSTEMD_WORDS =
+  "net.ifnames=0 systemd.unit=multi-user.target systemd.log_target=kmsg systemd.default_standard_output=kmsg printk.devkmsg=on " +
+  "systemd.show_status=no systemd.status_unit_format=name systemd.getty_auto=no";
 
 const BOOT_LIMIT_SECONDS = 120;
 
@@ -61,10 +79,12 @@ export class Lab implements AsyncDisposable {
   readonly #log: Log;
   #keep = process.env["OCFS2_GROUP_LAB_KEEP"] === "1";
   #closed = false;
+  #common: Common | undefined;
 
   /** Boots machines and waits until all of them take commands. */
   static async boot(options: LabOptions): Promise<Lab> {
-    const { nodes, disks = [], limitSeconds = 300, log = () => {}, append = "" } = options;
+    const { nodes, disks = [], limitSeconds = 300, log = () => {}, init = "agent", before } = options;
+    const append = `${init === "systemd" ? `${SYSTEMD_WORDS} ` : ""}${options.append ?? ""}`;
     if (!Number.isInteger(nodes) || nodes < 1 || nodes > 8 || disks.length > 16) {
       throw new LabError(
         "usage",
@@ -72,7 +92,7 @@ export class Lab implements AsyncDisposable {
       );
     }
     const busybox = staticBusybox();
-    const missing = missingForMachines();
+    const missing = missingForMachines(missingRequirements(init));
     if (missing !== null || busybox === null)
       throw new LabError("requirements", `No machine can be booted: ${missing}.`);
     const chosen = await kernel(options.kernel ?? "6.1", log);
@@ -83,8 +103,8 @@ export class Lab implements AsyncDisposable {
     const lab = new Lab(lock, log, chosen.version, disks);
     try {
       log(`booting ${nodes} ${nodes === 1 ? "machine" : "machines"} with kernel ${chosen.version}`);
-      lab.#start(nodes, { kernel: chosen, initrd: image, append, limitSeconds });
-      await lab.#ready();
+      lab.#start(nodes, init, before, { kernel: chosen, initrd: image, append, limitSeconds });
+      await lab.#ready(lab.nodes);
     } catch (error) {
       lab.keep();
       await lab.close();
@@ -108,42 +128,57 @@ export class Lab implements AsyncDisposable {
     register(this);
   }
 
-  #start(
-    count: number,
-    common: {
-      kernel: Awaited<ReturnType<typeof kernel>>;
-      initrd: string;
-      append: string;
-      limitSeconds: number;
-    },
-  ) {
+  #start(count: number, init: Init, before: string | undefined, common: Common) {
+    this.#common = common;
     const boot = join(this.exchange, "boot");
     mkdirSync(boot, { recursive: true });
-    for (const file of ["agent.sh", "lib.sh"])
+    for (const file of ["agent.sh", "lib.sh", "systemd.sh"])
       copyFileSync(new URL(`guest/${file}`, import.meta.url), join(boot, file));
-    writeFileSync(join(boot, "settings"), `MODULES='${common.kernel.modules}'\n`);
+    writeFileSync(join(boot, "settings"), `MODULES='${common.kernel.modules}'\nINIT=${init}\n`);
+    if (before !== undefined) writeFileSync(join(boot, "before"), before);
     for (const { path, mib } of this.disks) {
       writeFileSync(path, "");
       truncateSync(path, mib * 1024 * 1024);
     }
-    for (let number = 1; number <= count; number += 1) {
-      const node = new Node({ ...common, number, disks: this.disks, directory: this.#directory }, count);
-      (this.nodes as Node[]).push(node);
-      this.network.connect(number, node.machine.network);
-      void node.machine.ended.then(() => {
-        if (!node.machine.endWasAsked) this.keep();
-      });
-    }
+    for (let number = 1; number <= count; number += 1)
+      (this.nodes as Node[]).push(this.#startOne(number, count, common));
   }
 
-  async #ready(): Promise<void> {
+  #startOne(number: number, count: number, common: Common): Node {
+    const node = new Node({ ...common, number, disks: this.disks, directory: this.#directory }, count);
+    this.network.connect(number, node.machine.network);
+    void node.machine.ended.then(() => {
+      if (!node.machine.endWasAsked) this.keep();
+    });
+    return node;
+  }
+
+  /**
+   * Boots the machine of a node that has ended, with its number, its disks and nothing else of what it was; the new node takes the
+   * old one's place in `nodes`.
+   */
+  async bootAgain(node: Node): Promise<Node> {
+    const index = this.nodes.indexOf(node);
+    if (index < 0 || this.#common === undefined || this.#closed)
+      throw new LabError("usage", `${node.name} is not a node of this lab, or the lab is closed.`);
+    await node.machine.ended;
+    const console = join(this.#directory, `console.${node.number}`);
+    renameSync(console, `${console}.before`);
+    this.#log(`booting ${node.name} again`);
+    const again = this.#startOne(node.number, this.nodes.length, this.#common);
+    (this.nodes as Node[])[index] = again;
+    await this.#ready([again]);
+    return again;
+  }
+
+  async #ready(nodes: readonly Node[]): Promise<void> {
     const timer = setTimeout(() => {
-      for (const { machine } of this.nodes) machine.kill(`was not up within ${BOOT_LIMIT_SECONDS} s`, false);
+      for (const { machine } of nodes) machine.kill(`was not up within ${BOOT_LIMIT_SECONDS} s`, false);
     }, BOOT_LIMIT_SECONDS * 1000);
     try {
-      const seconds = await Promise.all(this.nodes.map((node) => node.ready));
+      const seconds = await Promise.all(nodes.map((node) => node.ready));
       this.#log(
-        `${this.nodes.map((node) => node.name).join(" and ")} up after ${seconds.join(" and ")} s of machine time`,
+        `${nodes.map((node) => node.name).join(" and ")} up after ${seconds.join(" and ")} s of machine time`,
       );
     } catch (error) {
       throw new LabError("boot", `The lab did not come up: ${(error as Error).message}`, { cause: error });

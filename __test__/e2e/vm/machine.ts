@@ -54,6 +54,7 @@ export class Machine {
   readonly #limit: NodeJS.Timeout;
   #why: string | undefined;
   #asked = false;
+  #expected: string | undefined;
 
   constructor(options: MachineOptions, onMessage: (line: string) => void) {
     this.number = options.number;
@@ -75,7 +76,12 @@ export class Machine {
     this.ended = new Promise((resolve) => {
       const end = (what: string) => {
         clearTimeout(this.#limit);
-        resolve(new LabError("machine", `node ${this.number} ${this.#why ?? what}.\n${this.report()}`));
+        resolve(
+          new LabError(
+            "machine",
+            `node ${this.number} ${this.#why ?? this.#expected ?? what}.\n${this.report()}`,
+          ),
+        );
       };
       this.#child.once("error", (cause) => end(`could not be started: ${cause.message}`));
       this.#child.once("exit", (status, signal) =>
@@ -101,9 +107,14 @@ export class Machine {
     this.#child.kill("SIGKILL");
   }
 
+  /** It is going to end by itself, as it was told to. */
+  expectEnd(why: string): void {
+    this.#expected = why;
+  }
+
   /** Whether its end was asked for; otherwise something failed. */
   get endWasAsked(): boolean {
-    return this.#asked;
+    return this.#why === undefined ? this.#expected !== undefined : this.#asked;
   }
 
   get console(): string {

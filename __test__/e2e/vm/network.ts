@@ -28,7 +28,9 @@ export class Network {
       }
       pending = pending.subarray(offset);
     });
-    const leave = () => this.#ports.delete(number);
+    const leave = () => {
+      if (this.#ports.get(number) === socket) this.#ports.delete(number);
+    };
     socket.on("close", leave);
     socket.on("error", leave);
   }

@@ -41,7 +41,7 @@ export class Node {
     this.address = `10.9.0.${options.number}`;
     this.#size = size;
     this.#directory = join(options.directory, "lab", this.name);
-    mkdirSync(this.#directory);
+    mkdirSync(this.#directory, { recursive: true });
     this.#watcher = watch(this.#directory, (_event, file) => {
       const [id = "", suffix] = (file ?? "").split(".");
       if (suffix === "out" || suffix === "err") this.#commands.get(id)?.follow();
@@ -137,6 +137,21 @@ export class Node {
   async powerOff(): Promise<void> {
     this.machine.kill("was powered off", true);
     await this.machine.ended;
+  }
+
+  /** Has systemd power the machine off, and waits until it has. */
+  async shutDown(limitSeconds = DEFAULT_LIMIT_SECONDS): Promise<void> {
+    this.machine.expectEnd("was shut down");
+    const timer = setTimeout(() => {
+      this.machine.kill(`was not down within ${limitSeconds} s`, false);
+    }, limitSeconds * 1000);
+    // The answer may come before the end, or not at all.
+    const asked = await this.start(["systemctl", "poweroff"]).done.catch(() => null);
+    if (asked !== null && asked.status !== 0)
+      this.machine.kill(`refused to power off: ${asked.stderr}`, false);
+    const error = await this.machine.ended;
+    clearTimeout(timer);
+    if (!this.machine.endWasAsked || !this.machine.console.includes("reboot: Power down")) throw error;
   }
 
   /** The kernel's messages, oldest first. */

@@ -26,6 +26,14 @@ const PROGRAMS: readonly Requirement[] = [
   { what: "o2cb", package: "ocfs2-tools" },
 ];
 
+/** Who is process 1 in a machine: the lab's agent, or the host's systemd with the agent as a unit. */
+export type Init = "agent" | "systemd";
+/** More than that, for machines that boot with systemd. Debian's udev is a package apart; without it no device ever appears. */
+const FOR_SYSTEMD: readonly Requirement[] = [
+  { what: "systemctl", package: "systemd" },
+  { what: "udevadm", package: "udev" },
+];
+
 /** The path of a program, also where the user's PATH lacks the directories of the administrator's programs. */
 export function findProgram(name: string): string | null {
   for (const directory of HOST_PATH.split(delimiter)) {
@@ -63,8 +71,9 @@ export function staticBusybox(): string | null {
 }
 
 /** What is missing; empty where machines can be booted. */
-export function missingRequirements(): Requirement[] {
-  const missing = PROGRAMS.filter(({ what }) => findProgram(what) === null);
+export function missingRequirements(init: Init = "agent"): Requirement[] {
+  const programs = init === "systemd" ? [...PROGRAMS, ...FOR_SYSTEMD] : PROGRAMS;
+  const missing = programs.filter(({ what }) => findProgram(what) === null);
   if (staticBusybox() === null) missing.push({ what: "a static busybox", package: "busybox-static" });
   return missing;
 }
@@ -82,13 +91,16 @@ export function missingForMachines(missing: readonly Requirement[] = missingRequ
   return `machines need ${names}: as root, ${command}`;
 }
 
-/** Installs what is missing where this process is root; returns what still is missing afterwards. */
+/**
+ * Installs what is missing where this process is root; returns what still is missing afterwards for any machine. What only those
+ * with systemd lack is installed too, but not missed.
+ */
 export async function installMissing(log: Log): Promise<Requirement[]> {
-  const missing = missingRequirements();
+  const missing = missingRequirements("systemd");
   if (missing.length === 0) return [];
   if (process.getuid?.() !== 0 || findProgram("apt-get") === null) {
     log(missingForMachines(missing) ?? "");
-    return missing;
+    return missingRequirements();
   }
   const apt = (...args: string[]) => hostTry("apt-get", ["-q", ...args]);
   const install = (...names: string[]) => apt("install", "-y", "--no-install-recommends", ...names);
@@ -102,9 +114,9 @@ export async function installMissing(log: Log): Promise<Requirement[]> {
       if (one.status !== 0) log(`apt-get refused ${name}: ${reason(one.stderr)}`);
     }
   }
-  const still = missingRequirements();
+  const still = missingRequirements("systemd");
   if (still.length > 0) log(`still missing: ${missingForMachines(still)}`);
-  return still;
+  return missingRequirements();
 }
 
 function reason(stderr: string): string {

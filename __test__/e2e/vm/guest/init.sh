@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # The first program of a machine, run by busybox from the initrd. It loads what the root needs, mounts the host's / (9p,
-# read-only) under a tmpfs overlay, sets up the network and the control line, and hands over to guest/agent.sh.
+# read-only) under a tmpfs overlay, sets up the network and the control line, and hands over to guest/agent.sh, or to the
+# systemd of that root, which starts the agent (guest/systemd.sh). /lab/boot/before is run ahead of both.
 # On any failure it says so on the console and powers the machine off: the lab reports the console's end.
 PATH=/bin
 die() { echo "lab: $*"; echo o >/proc/sysrq-trigger; sleep 60; }
@@ -25,7 +26,13 @@ mount -t tmpfs -o mode=755 tmpfs run; mkdir -p run/mount run/lock; mount -t tmpf
 n=$(sed -n 's/.*lab\.node=\([0-9]*\).*/\1/p' proc/cmdline)
 echo "n$n" >proc/sys/kernel/hostname
 ifconfig lo 127.0.0.1 up; ifconfig eth0 "10.9.0.$n" netmask 255.255.255.0 up
+export ENVIRONMENT="PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LANG=C.UTF-8"
+inside() { busybox chroot /new /usr/bin/env -i $ENVIRONMENT "ENVIRONMENT=$ENVIRONMENT" "$@"; }
+if [ "$INIT" = systemd ]; then inside /bin/bash /lab/boot/systemd.sh "$n" || die "systemd's boot cannot be prepared"; fi
+if [ -e lab/boot/before ]; then
+  inside /bin/bash -c '. /lab/boot/lib.sh; cd /root; . /lab/boot/before' >/dev/console 2>&1 || die "what goes before the boot failed"
+fi
+[ "$INIT" != systemd ] || exec switch_root /new /usr/bin/env -i $ENVIRONMENT /lib/systemd/systemd
 exec 3<>dev/ttyS1 || die "no second serial port"
 stty raw -echo clocal <&3
-exec switch_root /new /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-  HOME=/root TERM=dumb LANG=C.UTF-8 /bin/bash /lab/boot/agent.sh "$n"
+exec switch_root /new /usr/bin/env -i $ENVIRONMENT /bin/bash /lab/boot/agent.sh "$n"
