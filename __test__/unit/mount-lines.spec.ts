@@ -10,9 +10,12 @@ import { O2cbError } from "../../ts/errors.ts";
 
 const UUID = "0C5B5F0E3D1E4E7B9A6F0123456789AB";
 const DASHED = "0c5b5f0e-3d1e-4e7b-9a6f-0123456789ab";
+const needs = (found: boolean, what: string) => (found ? "" : ` (needs ${what})`);
 const runs = (tool: string, ...args: string[]) => spawnSync(tool, args).status === 0;
-const withEscape = runs("systemd-escape", "--version") ? test : test.skip;
-const withAnalyze = runs("systemd-analyze", "--version") ? test : test.skip;
+const hasEscape = runs("systemd-escape", "--version");
+const hasAnalyze = runs("systemd-analyze", "--version");
+const withEscape = hasEscape ? test : test.skip;
+const withAnalyze = hasAnalyze ? test : test.skip;
 const generator = ["/usr/lib", "/lib"]
   .map((lib) => `${lib}/systemd/system-generators/systemd-fstab-generator`)
   .find((file) => runs("test", "-x", file));
@@ -110,7 +113,7 @@ test("each fault of a line is found at its place", (t) => {
   }
 });
 
-withEscape("a unit's name is the one systemd-escape makes (needs systemd-escape)", (t) => {
+withEscape(`a unit's name is the one systemd-escape makes${needs(hasEscape, "systemd-escape")}`, (t) => {
   const part = fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 }).filter(
     (text) =>
       // eslint-disable-next-line no-control-regex
@@ -132,26 +135,29 @@ withEscape("a unit's name is the one systemd-escape makes (needs systemd-escape)
   );
 });
 
-withGenerator("systemd reads from a line what was meant (needs systemd-fstab-generator)", (t) => {
-  const directory = mkdtempSync(path.join(tmpdir(), "ocfs2-group-fstab-"));
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-  const line = { label: "two words", directory: "/srv/a b-c\\d", options: "noatime" } as const;
-  writeFileSync(path.join(directory, "fstab"), `${fstabLine(line)}\n`);
-  const out = path.join(directory, "out");
-  mkdirSync(out);
-  spawnSync(generator as string, [out, out, out], {
-    env: { ...process.env, SYSTEMD_FSTAB: path.join(directory, "fstab") },
-  });
-  const ours = mountUnit(line);
-  const theirs = readFileSync(path.join(out, ours.name), "utf8");
-  const value = (text: string, key: string) => new RegExp(`^${key}=(.*)$`, "m").exec(text)?.[1];
-  for (const key of ["Where", "What", "Type"]) t.is(value(ours.text, key), value(theirs, key), key);
-  t.regex(theirs, /Requires=.*o2cb\.service/);
-  t.regex(theirs, /After=.*o2cb\.service/);
-  t.regex(theirs, /Before=remote-fs\.target/);
-});
+withGenerator(
+  `systemd reads from a line what was meant${needs(generator !== undefined, "systemd-fstab-generator")}`,
+  (t) => {
+    const directory = mkdtempSync(path.join(tmpdir(), "ocfs2-group-fstab-"));
+    t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+    const line = { label: "two words", directory: "/srv/a b-c\\d", options: "noatime" } as const;
+    writeFileSync(path.join(directory, "fstab"), `${fstabLine(line)}\n`);
+    const out = path.join(directory, "out");
+    mkdirSync(out);
+    spawnSync(generator as string, [out, out, out], {
+      env: { ...process.env, SYSTEMD_FSTAB: path.join(directory, "fstab") },
+    });
+    const ours = mountUnit(line);
+    const theirs = readFileSync(path.join(out, ours.name), "utf8");
+    const value = (text: string, key: string) => new RegExp(`^${key}=(.*)$`, "m").exec(text)?.[1];
+    for (const key of ["Where", "What", "Type"]) t.is(value(ours.text, key), value(theirs, key), key);
+    t.regex(theirs, /Requires=.*o2cb\.service/);
+    t.regex(theirs, /After=.*o2cb\.service/);
+    t.regex(theirs, /Before=remote-fs\.target/);
+  },
+);
 
-withAnalyze("systemd finds nothing wrong in a unit of ours (needs systemd-analyze)", (t) => {
+withAnalyze(`systemd finds nothing wrong in a unit of ours${needs(hasAnalyze, "systemd-analyze")}`, (t) => {
   const directory = mkdtempSync(path.join(tmpdir(), "ocfs2-group-mount-"));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const { name, text } = mountUnit({ label: "50% a", directory: "/srv/ä b", options: "noatime" });
