@@ -8,10 +8,13 @@ import { helpText } from "./help-text.ts";
 import type { LoadNative } from "./job.ts";
 import { monitorJob } from "./monitor-job.ts";
 import { configCommands } from "./o2cb-config-commands.ts";
+import { configureCommands } from "./o2cb-configure-commands.ts";
 import { kernelCommands } from "./o2cb-kernel-commands.ts";
 import { listCommands } from "./o2cb-list-commands.ts";
 import { lookCommands } from "./o2cb-look-commands.ts";
 import { reapCommands } from "./o2cb-reap-commands.ts";
+import { serviceCommands } from "./o2cb-service-commands.ts";
+import { statusCommands } from "./o2cb-status-commands.ts";
 import { globalOptions, type Subcommand } from "./o2cb-syntax.ts";
 import { isHelp, isVersion, runCli, tellHelp, tellVersion } from "./run-cli.ts";
 import { systemTerminal, type Terminal } from "./terminal.ts";
@@ -22,6 +25,9 @@ export const subcommands: readonly Subcommand[] = [
   ...configCommands(),
   ...listCommands(),
   ...kernelCommands(),
+  ...serviceCommands(),
+  ...statusCommands(),
+  ...configureCommands(),
   ...lookCommands(),
   { word: "monitor", job: monitorJob() },
   ...reapCommands(),

@@ -1,10 +1,9 @@
-// What sub-commands of o2cb read of the configuration: the file, the service's settings, and the cluster that is meant.
-//
-// Facts relied on: the init script takes O2CB_BOOTCLUSTER where no cluster is named (commands 4.1, 4.2).
+// What sub-commands of o2cb read of the configuration: the file, a cluster of it, and the service's settings. What cannot be understood is
+// an error with its place: nothing is done with a default in its stead.
 import type { ClusterConfig, ConfiguredCluster } from "../config/model.ts";
 import type { Sysconfig } from "../config/sysconfig.ts";
 import { O2cbError } from "../errors.ts";
-import { UsageError, type Arguments } from "./argv.ts";
+import type { Arguments } from "./argv.ts";
 import type { JobContext } from "./job.ts";
 import { configPath } from "./o2cb-syntax.ts";
 
@@ -41,21 +40,4 @@ export async function settings({ native, signal }: Context): Promise<Sysconfig> 
     `'${found.path}', line ${line}, column ${column}: ${message}`,
     fields,
   );
-}
-
-/**
- * The name of the cluster that is meant: as given, else the service's, else the only one of the configuration.
- * @throws UsageError
- */
-export function meantCluster(
-  args: Arguments,
-  { bootCluster }: Sysconfig["values"],
-  { clusters }: ClusterConfig,
-): string {
-  const given = args.operand("cluster");
-  if (given !== "") return given;
-  if (bootCluster !== null) return bootCluster;
-  const [only, other] = clusters;
-  if (only !== undefined && other === undefined) return only.name;
-  throw new UsageError(`CLUSTER is missing, and the configuration has ${clusters.length} to choose from`);
 }

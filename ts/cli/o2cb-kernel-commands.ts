@@ -4,7 +4,6 @@
 // heartbeat, which is a success. Where it fails and exits 0 this fails: docs/differences.md.
 import type { DesiredTimeouts, FenceMethod } from "../cluster/desired-state.ts";
 import type { ClusterState } from "../cluster/registered.ts";
-import type { ClusterTimeouts } from "../cluster/timeouts.ts";
 import type { Native } from "../native-types.ts";
 import { O2cbError } from "../errors.ts";
 import { shown, UsageError, type Arguments } from "./argv.ts";
@@ -19,7 +18,7 @@ import {
   value,
   type Subcommand,
 } from "./o2cb-syntax.ts";
-import { timeoutOptions, timeoutsOf } from "./o2cb-timeouts.ts";
+import { timeoutLines, timeoutOptions, timeoutsOf } from "./o2cb-timeouts.ts";
 import { written } from "./o2cb-writes.ts";
 
 export function kernelCommands(): readonly Subcommand[] {
@@ -173,20 +172,4 @@ function wantedTimeouts(args: Arguments): DesiredTimeouts {
 function fenceMethodOf(text: string): FenceMethod {
   if (text === "reset" || text === "panic") return text;
   throw new UsageError(`--fence-method is for 'reset' or 'panic', not for ${shown(text)}`);
-}
-
-function timeoutLines(timeouts: ClusterTimeouts, inSeconds: boolean): string[] {
-  const { deadThreshold, deadSeconds, idleMs, keepaliveMs, reconnectMs, fenceMethod } = timeouts;
-  const time = (name: string, milliseconds: number | null): string => {
-    if (milliseconds === null) return `${name}: not known to this driver`;
-    return `${name}: ${inSeconds ? `${milliseconds / 1000} s` : `${milliseconds} ms`}`;
-  };
-  const dead = inSeconds ? `${deadSeconds} s` : `${deadThreshold} (${deadSeconds} s)`;
-  return [
-    `dead threshold: ${deadThreshold === null ? "not known to this driver" : dead}`,
-    time("idle timeout", idleMs),
-    time("keepalive delay", keepaliveMs),
-    time("reconnect delay", reconnectMs),
-    `fence method: ${fenceMethod ?? "not known to this driver"}`,
-  ];
 }

@@ -1,7 +1,8 @@
-// The options for timeouts that several sub-commands of o2cb have.
+// Timeouts as several sub-commands of o2cb take them and show them.
 //
 // Facts relied on: the dead time is counted in iterations of 2 s plus one (group-api 4.5). The limits are the library's.
 import type { DesiredTimeouts } from "../cluster/desired-state.ts";
+import type { ClusterTimeouts } from "../cluster/timeouts.ts";
 import { shown, UsageError, type Arguments } from "./argv.ts";
 import { value } from "./o2cb-syntax.ts";
 import type { OptionSyntax } from "./syntax.ts";
@@ -42,4 +43,21 @@ function wholeNumber(args: Arguments, key: string, long: string): number | null 
   if (text === null) return null;
   if (/^\d{1,10}$/.test(text) && Number(text) <= MAX) return Number(text);
   throw new UsageError(`--${long} is ${shown(text)}, and has to be a whole number`);
+}
+
+/** As the kernel has them, in its own units or in seconds. */
+export function timeoutLines(timeouts: ClusterTimeouts, inSeconds: boolean): string[] {
+  const { deadThreshold, deadSeconds, idleMs, keepaliveMs, reconnectMs, fenceMethod } = timeouts;
+  const time = (name: string, milliseconds: number | null): string => {
+    if (milliseconds === null) return `${name}: not known to this driver`;
+    return `${name}: ${inSeconds ? `${milliseconds / 1000} s` : `${milliseconds} ms`}`;
+  };
+  const dead = inSeconds ? `${deadSeconds} s` : `${deadThreshold} (${deadSeconds} s)`;
+  return [
+    `dead threshold: ${deadThreshold === null ? "not known to this driver" : dead}`,
+    time("idle timeout", idleMs),
+    time("keepalive delay", keepaliveMs),
+    time("reconnect delay", reconnectMs),
+    `fence method: ${fenceMethod ?? "not known to this driver"}`,
+  ];
 }

@@ -4,6 +4,8 @@
 // Facts relied on: systemd sends SIGTERM and later SIGKILL; a terminal SIGINT and SIGHUP. Handlers do not disturb a heartbeat that
 // starts: the calls that block run on threads that mask these signals (architecture, rule 5). SIGKILL is met by SEM_UNDO.
 
+import { setMaxListeners } from "node:events";
+
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] as const;
 
 export interface SignalWatch {
@@ -15,6 +17,8 @@ export interface SignalWatch {
 /** Watches until released; `say` gets a line for each signal, but none for the one that is the normal end. */
 export function watchSignals(say: (line: string) => void, isNormalEnd = false): SignalWatch {
   const controller = new AbortController();
+  // Calls side by side listen to it; Node would warn of more than ten on standard error, as if they were a leak.
+  setMaxListeners(0, controller.signal);
   let first: NodeJS.Signals | null = null;
   const onSignal = (name: NodeJS.Signals): void => {
     if (first !== null) {
