@@ -47,7 +47,9 @@ test("everything in the kernel's order, the local node last, and nothing the sec
     removed: [],
   });
   t.deepEqual(
-    result.writes.map(({ action, path, value }) => [action, path.slice(BASE.length), value].join(" ").trim()),
+    result.writes.map(({ action, path, value }) =>
+      [action, path.slice(BASE.length), value ?? ""].join(" ").trim(),
+    ),
     [
       "mkdir /lab",
       "write /lab/heartbeat/mode local",

@@ -128,10 +128,11 @@ async function startAll(
     volumes.map((volume) =>
       withRegionLock(native, volume.uuid, true, { signal, onStep }, async (lock) => {
         const origin = await ensureRegion({ native, cluster, volume, signal, onStep }, node, lock);
-        // Also where a start was killed before it: stopping expects one.
-        if (lock.references() === 0) lock.take(false);
+        // Before anything else can fail: what is in this list is stopped then.
         if (origin === "created") result.started.push({ region: volume.uuid, device: volume.device });
         else result.running.push(volume.uuid);
+        // Also where a start was killed before it: the C tools expect one.
+        if (lock.references() === 0) lock.take(false);
       }),
     ),
   );

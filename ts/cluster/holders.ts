@@ -23,10 +23,16 @@ export interface ClusterProcess {
   path: string;
 }
 
+export interface ClusterDomain {
+  name: string;
+  /** in dlmfs; null for a mount's, and where dlmfs is not mounted here */
+  directory: string | null;
+}
+
 export interface ClusterHolders {
   mounts: MountSeen[];
-  /** DLM domains, those of mounts too, with the directory in dlmfs where there is one */
-  domains: { name: string; directory: string | null }[];
+  /** those of mounts too */
+  domains: ClusterDomain[];
   /** that have files of dlmfs open, as far as /proc tells */
   processes: ClusterProcess[];
   /** of local heartbeat: left after a reap */
@@ -38,24 +44,32 @@ export function isClustered({ entry }: MountSeen): boolean {
   return entry.superOptions.split(",").some((option) => /^heartbeat=(local|global)$/.test(option));
 }
 
-/** Looks; changes nothing. */
-export async function clusterHolders({ native, signal }: KernelWrites): Promise<ClusterHolders> {
-  const [mounts, dlmfs, known, seen] = await Promise.all([
+/** Looks; changes nothing. Errors: what makes a mount table, debugfs or dlmfs unreadable: then nothing may be stopped either. */
+export async function clusterHolders({
+  native,
+  signal,
+}: Pick<KernelWrites, "native" | "signal">): Promise<ClusterHolders> {
+  const [mounts, dlmfs, domains, seen] = await Promise.all([
     allMounts(native, signal),
     dlmfsMounts(native),
-    listOrNone(native, DOMAINS).catch((): string[] => []),
+    clusterDomains(native),
     audit(native, { probe: true, signal }),
   ]);
-  const domains = new Map<string, string | null>(known.map((name) => [name, null]));
-  for (const target of dlmfs)
-    for (const name of await listOrNone(native, target)) domains.set(name, `${target}/${name}`);
-  const processes = domains.size === 0 ? [] : await usersOf(native, dlmfs);
   return {
     mounts: mounts.filter(isClustered),
-    domains: [...domains].map(([name, directory]) => ({ name, directory })),
-    processes,
+    domains,
+    processes: domains.length === 0 ? [] : await usersOf(native, dlmfs),
     regions: seen.mode === "local" ? seen.regions.filter(({ directory }) => directory !== null) : [],
   };
+}
+
+/** Every DLM domain of this node, as debugfs and dlmfs tell. */
+export async function clusterDomains(native: Native): Promise<ClusterDomain[]> {
+  const found = new Map<string, string | null>();
+  for (const name of await listOrNone(native, DOMAINS)) found.set(name, null);
+  for (const target of await dlmfsMounts(native))
+    for (const name of await listOrNone(native, target)) found.set(name, `${target}/${name}`);
+  return [...found].map(([name, directory]) => ({ name, directory }));
 }
 
 /** Where dlmfs is mounted, as this process sees it. */

@@ -23,8 +23,8 @@ export type KernelAction =
 export interface KernelWrite {
   action: KernelAction;
   path: string;
-  /** what is written, the device, the type of the file system, the program's arguments */
-  value?: string;
+  /** what is written, the device, the type of the file system, the program's arguments; null where the action says it all */
+  value: string | null;
 }
 
 export interface WriteOptions {
@@ -40,14 +40,14 @@ type Method = (...args: never[]) => unknown;
 
 const changes: Partial<Record<keyof Native, (...args: never[]) => KernelWrite>> = {
   writeAttribute: (path: string, value: string) => ({ action: "write", path, value }),
-  makeDirectory: (path: string) => ({ action: "mkdir", path }),
-  removeDirectory: (path: string) => ({ action: "rmdir", path }),
+  makeDirectory: (path: string) => ({ action: "mkdir", path, value: null }),
+  removeDirectory: (path: string) => ({ action: "rmdir", path, value: null }),
   startHeartbeat: (path: string, value: string) => ({ action: "start heartbeat", path, value }),
   mount: ({ target, type }: MountRequest) => ({ action: "mount", path: target, value: type }),
-  unmount: ({ target }: UnmountRequest) => ({ action: "unmount", path: target }),
+  unmount: ({ target }: UnmountRequest) => ({ action: "unmount", path: target, value: null }),
   runProgram: (path: string, args: readonly string[]) => ({ action: "run", path, value: args.join(" ") }),
   replaceFile: (path: string, value: string) => ({ action: "replace file", path, value }),
-  removeFile: (path: string) => ({ action: "remove file", path }),
+  removeFile: (path: string) => ({ action: "remove file", path, value: null }),
 };
 
 const LOCK = "/run/ocfs2-group/cluster.lock";
@@ -162,7 +162,7 @@ export class KernelWrites {
   }
 
   async #change(write: KernelWrite, work: () => unknown): Promise<unknown> {
-    const { action, path, value = null } = write;
+    const { action, path, value } = write;
     emit(this.onStep, { step: "change", action, path, value, isDryRun: this.dryRun });
     if (this.dryRun) {
       this.done.push(write);

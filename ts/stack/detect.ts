@@ -13,7 +13,7 @@ import type { Native } from "../native-types.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { CLASSIC_STACK } from "../volume.ts";
 
-const STACK_FILE = "/sys/fs/ocfs2/cluster_stack";
+export const STACK_FILE = "/sys/fs/ocfs2/cluster_stack";
 const REVISION_FILES = [
   "/sys/fs/o2cb/interface_revision",
   "/sys/o2cb/interface_revision",
@@ -23,7 +23,7 @@ export const CONFIGFS_BASES: readonly string[] = ["/sys/kernel/config", "/config
 const CONFIGFS_MAGIC = 0x62656570;
 /** The newest revision of the o2cb interface that is known; kernels from 2006 to today say 5 or less. */
 const NEWEST_REVISION = 5;
-const MODPROBE = "/sbin/modprobe";
+export const MODPROBE = "/sbin/modprobe";
 
 export interface RunningStack {
   /** 4 bytes */
@@ -143,7 +143,8 @@ async function readLabel(native: Native, signal: AbortSignal | undefined): Promi
   });
 }
 
-async function readRevision(native: Native, signal: AbortSignal | undefined): Promise<number | null> {
+/** Null without the classic stack. Errors: O2CB_BAD_VERSION. */
+export async function readRevision(native: Native, signal?: AbortSignal): Promise<number | null> {
   for (const path of REVISION_FILES) {
     const text = await readOptional(native, path, signal);
     if (text === null) continue;
@@ -160,7 +161,8 @@ async function readRevision(native: Native, signal: AbortSignal | undefined): Pr
   return null;
 }
 
-async function findConfigfs(native: Native, signal: AbortSignal | undefined): Promise<string | null> {
+/** Where configfs is mounted; null where it is not. */
+export async function findConfigfs(native: Native, signal?: AbortSignal): Promise<string | null> {
   for (const base of CONFIGFS_BASES) {
     try {
       const facts = await native.inspectPath(base, null, { signal });

@@ -1,0 +1,146 @@
+// Bringing a cluster online on this host: stack loaded, cluster registered, timeouts set, and with global heartbeat its regions started.
+//
+// Facts relied on: commands 4.2 and 4.3 (the init script's `online`; O2CB_STACK and O2CB_BOOTCLUSTER), group-api 4.5 (timeouts are set between
+// registration and heartbeat). Each part is success where it is as wanted already, so a cluster that is online is made as it is configured.
+//
+// Unlike the init script: a failure is one, and takes back a registration that this call has made. Modules and mounts stay: they harm nobody.
+// User stacks: modules and the label only; their daemons are their own distribution's business.
+import { readHint } from "../attributes.ts";
+import type { SysconfigValues } from "../config/sysconfig.ts";
+import { isCode, O2cbError } from "../errors.ts";
+import type { Native } from "../native-types.ts";
+import { setupStack, STACK_FILE } from "../stack/detect.ts";
+import { CLASSIC_STACK } from "../volume.ts";
+import type { DesiredTimeouts } from "./desired-state.ts";
+import { startHeartbeat, type HeartbeatOptions, type StartHeartbeatResult } from "./heartbeat.ts";
+import { loadStack } from "./modules.ts";
+import type { WantedCluster } from "./nodes.ts";
+import { registerCluster, unregisterCluster, type RegisterResult } from "./register.ts";
+import { KernelWrites, type KernelWrite, type WriteOptions } from "./writes.ts";
+
+export interface OnlineOptions extends WriteOptions, Pick<HeartbeatOptions, "rescanMs"> {
+  /** of readSysconfig */
+  sysconfig: SysconfigValues;
+  /** of loadConfig */
+  clusters: readonly WantedCluster[];
+  /** default: O2CB_BOOTCLUSTER, or the only one there is */
+  name?: string | null | undefined;
+  /** instead of those of sysconfig */
+  timeouts?: DesiredTimeouts | undefined;
+  /** default: the kernel's */
+  hostname?: string | undefined;
+}
+
+export interface OnlineResult {
+  stack: string;
+  /** null with a user stack */
+  registered: RegisterResult | null;
+  heartbeat: StartHeartbeatResult | null;
+  writes: KernelWrite[];
+}
+
+/** Errors: those of loadStack, registerCluster and startHeartbeat; O2CB_CONFIGURATION_ERROR, O2CB_INVALID_STACK_NAME, O2CB_TIMEOUT. */
+export async function online(native: Native, options: OnlineOptions): Promise<OnlineResult> {
+  const { sysconfig, hostname, rescanMs } = options;
+  const { stack } = sysconfig;
+  const writes = KernelWrites.of(native, options);
+  const cluster = stack === CLASSIC_STACK ? wantedCluster(options) : null;
+  return writes.exclusively(async () => {
+    const begun = writes.done.length;
+    await loadStack(writes, sysconfig);
+    await useStack(writes, stack);
+    if (cluster === null) {
+      writes.skip("the registration of a cluster", `the stack '${stack}' has its own`);
+      return { stack, registered: null, heartbeat: null, writes: writes.done.slice(begun) };
+    }
+    const timeouts = options.timeouts ?? timeoutsOf(sysconfig);
+    const registered = await registerCluster(writes.native, cluster, {
+      writes,
+      timeouts,
+      hostname,
+      isLoaded: false,
+    });
+    try {
+      const heartbeat = await startHeartbeat(writes.native, cluster, {
+        writes,
+        rescanMs,
+        isRegistered: false,
+      });
+      return { stack, registered, heartbeat, writes: writes.done.slice(begun) };
+    } catch (error) {
+      if (registered.created) await takeBack(writes, cluster.name, error);
+      throw error;
+    }
+  });
+}
+
+async function takeBack(writes: KernelWrites, name: string, error: unknown): Promise<void> {
+  if (writes.dryRun) return;
+  try {
+    await unregisterCluster(writes.native, name, { writes });
+  } catch (rollbackError) {
+    if (error instanceof O2cbError) error.rollbackError ??= rollbackError;
+  }
+}
+
+/** The settings of the service as timeouts of the kernel. */
+export function timeoutsOf(sysconfig: SysconfigValues): DesiredTimeouts {
+  return {
+    deadThreshold: sysconfig.heartbeatThreshold,
+    idleMs: sysconfig.idleTimeoutMs,
+    keepaliveMs: sysconfig.keepaliveDelayMs,
+    reconnectMs: sysconfig.reconnectDelayMs,
+  };
+}
+
+/** Which cluster is meant. Errors: O2CB_CONFIGURATION_ERROR. */
+export function wantedCluster(
+  options: Pick<OnlineOptions, "clusters" | "name" | "sysconfig">,
+): WantedCluster {
+  const { clusters, sysconfig } = options;
+  const refuse = (message: string, remedy: string): never => {
+    throw new O2cbError("O2CB_CONFIGURATION_ERROR", message, { operation: "online", remedy });
+  };
+  const name = options.name ?? sysconfig.bootCluster;
+  const [only, ...others] = clusters;
+  if (only === undefined)
+    return refuse("no cluster is configured", "make one: o2cb add-cluster NAME, o2cb add-node NAME HOST");
+  if (name !== null)
+    return (
+      clusters.find((one) => one.name === name) ??
+      refuse(
+        `cluster '${name}' is not in the configuration, which has ${clusters.map((one) => `'${one.name}'`).join(", ")}`,
+        "correct O2CB_BOOTCLUSTER, or name another cluster",
+      )
+    );
+  if (others.length > 0)
+    refuse("several clusters are configured and none is named", "name one, or set O2CB_BOOTCLUSTER");
+  return only;
+}
+
+/** Makes the stack the running one. */
+async function useStack(writes: KernelWrites, stack: string): Promise<void> {
+  const { native, signal, onStep } = writes;
+  if (writes.dryRun) {
+    const label = await readHint(native, STACK_FILE);
+    if (label !== null && label !== stack) await native.writeAttribute(STACK_FILE, stack);
+    return;
+  }
+  try {
+    await setupStack(native, stack, { loadModules: false, signal, onStep });
+  } catch (error) {
+    if (!isCode(error, "O2CB_INVALID_STACK_NAME")) throw error;
+    const { clusterStack } = error as O2cbError;
+    throw new O2cbError(
+      "O2CB_INVALID_STACK_NAME",
+      `this node's cluster stack cannot be set to '${stack}': '${clusterStack}' is in use, or the driver knows no other`,
+      {
+        operation: "online",
+        clusterStack,
+        path: STACK_FILE,
+        remedy: `unmount the volumes of '${clusterStack}' first, or correct O2CB_STACK`,
+        cause: error,
+      },
+    );
+  }
+}
