@@ -132,20 +132,20 @@ const rows: Row[] = [
     "a node that is live goes",
     { registered: { ...beating, live: [0, 1] } },
     desired({ nodes: [ALPHA] }),
-    ["offline (downtime)", "write-configuration", "remove-node (downtime)", "online"],
+    ["write-configuration", "offline (downtime)", "remove-node (downtime)", "online"],
     /some kernels hang/,
   ],
   [
     "a node that is connected goes, though no heartbeat of it is seen",
     { registered: { ...beating, live: [0], connected: [1] } },
     desired({ nodes: [ALPHA] }),
-    ["offline (downtime)", "write-configuration", "remove-node (downtime)", "online"],
+    ["write-configuration", "offline (downtime)", "remove-node (downtime)", "online"],
   ],
   [
     "a node goes, and debugfs does not tell",
     { registered: { ...beating, live: null, connected: null } },
     desired({ nodes: [ALPHA] }),
-    ["offline (downtime)", "write-configuration", "remove-node (downtime)", "online"],
+    ["write-configuration", "offline (downtime)", "remove-node (downtime)", "online"],
     /debugfs does not tell/,
   ],
   [
@@ -159,7 +159,7 @@ const rows: Row[] = [
     "this host's address while it beats",
     { registered: beating },
     desired({ nodes: [{ ...ALPHA, address: "10.9.9.9" }, BETA] }),
-    ["offline (downtime)", "write-configuration", "change-node (downtime)", "online"],
+    ["write-configuration", "offline (downtime)", "change-node (downtime)", "online"],
     /this host/,
   ],
   [
@@ -172,7 +172,7 @@ const rows: Row[] = [
     "the mode while it beats",
     { registered: beating },
     desired({ mode: "global", heartbeats: [R1] }),
-    ["offline (downtime)", "write-configuration", "set-mode (downtime)", "online"],
+    ["write-configuration", "offline (downtime)", "set-mode (downtime)", "online"],
     /ignores it while there are heartbeat regions/,
   ],
   [
@@ -185,7 +185,7 @@ const rows: Row[] = [
     "the dead threshold while it beats",
     { registered: beating },
     desired({}, { timeouts: { deadSeconds: 120 } }),
-    ["offline (downtime)", "write-settings", "set-timeout (downtime)", "online"],
+    ["write-settings", "offline (downtime)", "set-timeout (downtime)", "online"],
   ],
   [
     "the dead threshold where nothing beats",
@@ -197,7 +197,7 @@ const rows: Row[] = [
     "idle and keepalive while a peer is connected",
     { registered: { ...beating, live: [0, 1], connected: [1] } },
     desired({}, { timeouts: { idleMs: 60_000, keepaliveMs: 4000 } }),
-    ["offline (downtime)", "write-settings", "set-timeout (downtime)", "set-timeout (downtime)", "online"],
+    ["write-settings", "offline (downtime)", "set-timeout (downtime)", "set-timeout (downtime)", "online"],
     /node 1 is connected/,
   ],
   [
@@ -210,7 +210,7 @@ const rows: Row[] = [
     "idle while nothing tells of peers",
     { registered: { ...beating, connected: null } },
     desired({}, { timeouts: { idleMs: 60_000 } }),
-    ["offline (downtime)", "write-settings", "set-timeout (downtime)", "online"],
+    ["write-settings", "offline (downtime)", "set-timeout (downtime)", "online"],
   ],
   [
     "reconnect and fence at any time",
@@ -236,11 +236,17 @@ const rows: Row[] = [
     [],
   ],
   [
-    "another cluster is registered",
+    "another cluster beats",
+    { registered: { name: "old", ...beating } },
+    desired(),
+    ["offline (downtime)", "change-cluster (downtime)", "online"],
+    /one cluster at a time/,
+  ],
+  [
+    "another cluster is registered, and nothing beats",
     { registered: { name: "old" } },
     desired(),
-    ["offline (downtime)", "set-mode (downtime)", "online"],
-    /one cluster at a time/,
+    ["offline", "change-cluster", "online"],
   ],
   [
     "a region is added",
@@ -258,7 +264,7 @@ const rows: Row[] = [
     "a region of three goes while a volume is mounted",
     { mode: "global", heartbeats: [R1, R2, R3], more: { inUse: true } },
     desired({ mode: "global", heartbeats: [R1, R2] }),
-    ["offline (downtime)", "write-configuration", "stop-heartbeat (downtime)", "online"],
+    ["write-configuration", "offline (downtime)", "stop-heartbeat (downtime)", "online"],
     /lets none go/,
   ],
   [
@@ -271,7 +277,7 @@ const rows: Row[] = [
     "two of four go while a volume is mounted",
     { mode: "global", heartbeats: [R1, R2, R3, R4], more: { inUse: true } },
     desired({ mode: "global", heartbeats: [R1, R2] }),
-    ["offline (downtime)", "write-configuration", "stop-heartbeat", "stop-heartbeat (downtime)", "online"],
+    ["write-configuration", "offline (downtime)", "stop-heartbeat", "stop-heartbeat (downtime)", "online"],
   ],
   ["regions that nobody names stay", { mode: "global", heartbeats: [R1] }, desired({ mode: "global" }), []],
   [

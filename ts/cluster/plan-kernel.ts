@@ -38,11 +38,12 @@ export function kernelWork(current: CurrentState, desired: DesiredState): Work {
   }
   if (registered !== null && registered.name !== desired.cluster.name) {
     differs("name", registered.name, desired.cluster.name);
+    const isIdle = registered.regions.length === 0 && !current.inUse;
     work.steps.push({
-      kind: "set-mode",
+      kind: "change-cluster",
       description: `register cluster '${desired.cluster.name}' in place of '${registered.name}'`,
-      online: false,
-      reason: "the kernel has one cluster at a time",
+      online: isIdle,
+      reason: isIdle ? "nothing beats on this host" : "the kernel has one cluster at a time",
     });
   } else if (registered !== null) {
     modeWork(work, registered, desired.cluster.mode);

@@ -39,6 +39,7 @@ export type StepKind =
   | "offline"
   | "write-configuration"
   | "write-settings"
+  | "change-cluster"
   | "set-stack"
   | "set-mode"
   | "set-timeout"

@@ -17,15 +17,6 @@ export function planState(current: CurrentState, desired: DesiredState): Plan {
   const steps: PlanStep[] = [];
   const needsDowntime = kernel.steps.some(({ online }) => !online);
   const { name } = desired.cluster;
-  // A stack that others use is theirs to end: this host's cluster does not run then.
-  const goesDown = needsDowntime && current.registered !== null;
-  if (goesDown)
-    steps.push({
-      kind: "offline",
-      description: `take cluster '${current.registered?.name ?? name}' offline on this host`,
-      online: false,
-      reason: "steps below cannot be done while it runs; its volumes have to be unmounted first",
-    });
   if (file.length > 0)
     steps.push({
       kind: "write-configuration",
@@ -39,6 +30,18 @@ export function planState(current: CurrentState, desired: DesiredState): Plan {
       description: "write the settings of the o2cb service",
       online: true,
       reason: "a file changes nothing that runs",
+    });
+  // A stack that others use is theirs to end: this host's cluster does not run then.
+  const isOther = kernel.steps.some(({ kind }) => kind === "change-cluster");
+  const goesDown = current.registered !== null && (needsDowntime || isOther);
+  if (goesDown)
+    steps.push({
+      kind: "offline",
+      description: `take cluster '${current.registered?.name ?? name}' offline on this host`,
+      online: !needsDowntime,
+      reason: needsDowntime
+        ? "what follows cannot be done while it runs; its volumes have to be unmounted first"
+        : "nothing beats on this host",
     });
   steps.push(...kernel.steps);
   if (goesDown || current.interrupted === "offline")

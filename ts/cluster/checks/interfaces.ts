@@ -5,22 +5,18 @@
 import { exists, readOptional } from "../../attributes.ts";
 import { isCode, type O2cbError } from "../../errors.ts";
 import type { Native } from "../../native-types.ts";
-import { CONFIGFS_BASES, detectStack } from "../../stack/detect.ts";
+import { CONFIGFS_BASES, detectStack, findConfigfs, STACK_FILE } from "../../stack/detect.ts";
 import { failure, good, warning, type Check, type Finding } from "./finding.ts";
 
-const STACK_FILE = "/sys/fs/ocfs2/cluster_stack";
 const ACTIVE_FILE = "/sys/fs/ocfs2/active_cluster_plugin";
-const CONFIGFS_MAGIC = 0x6265_6570;
 const DEBUGFS_MAGIC = 0x6462_6720;
 
 export const interfaceChecks: readonly Check[] = [
   {
     id: "configfs",
     look: async ({ native }) => {
-      for (const base of CONFIGFS_BASES) {
-        if ((await magicOf(native, base)) === CONFIGFS_MAGIC)
-          return [good("configfs", `configfs is mounted at ${base}`)];
-      }
+      const base = await findConfigfs(native);
+      if (base !== null) return [good("configfs", `configfs is mounted at ${base}`)];
       return [
         failure(
           "configfs",

@@ -11,11 +11,10 @@ import type { Native } from "../../native-types.ts";
 import { findDevice } from "../../region/find-device.ts";
 import { registeredCluster } from "../../region/regions.ts";
 import { kernelName } from "../../region/superblock.ts";
+import { STACK_FILE } from "../../stack/detect.ts";
 import { CLASSIC_STACK, heartbeatGeometry, openVolume, type Volume } from "../../volume.ts";
 import { failure, good, warning, type Check, type CheckContext, type Finding } from "./finding.ts";
 import { slotFindings } from "./slots.ts";
-
-const STACK_FILE = "/sys/fs/ocfs2/cluster_stack";
 
 export const volumeChecks: readonly Check[] = [
   { id: "volume", look: (context) => eachDevice(context, openFindings) },
