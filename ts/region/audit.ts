@@ -38,6 +38,7 @@ import {
 } from "./regions.ts";
 import { sameDevice } from "./superblock.ts";
 import { judgeVerdict } from "./verdict.ts";
+import { volumesOnceLocked } from "./volume-lock.ts";
 
 const DEBUG = "/sys/kernel/debug";
 const DLMFS = "ocfs2_dlmfs";
@@ -76,9 +77,8 @@ export async function audit(native: Native, options: AuditOptions = {}): Promise
   const notes =
     read.problem === null ? [] : [`${read.problem}: joins of this package cannot be accounted for`];
   if (foreign !== null) notes.push(foreign.message);
-  const names = options.regions ?? [
-    ...new Set([...started.map(({ name }) => name), ...read.records.map(({ region }) => region)]),
-  ];
+  const known = new Set([...started.map(({ name }) => name), ...read.records.map(({ region }) => region)]);
+  const names = options.regions ?? [...known, ...(await setsAlone(native, known))];
   const processes = await recordedProcesses(native, read.records);
   const { probe = false, held = false } = options;
   const othersLeave = hbCtlPath !== null && !(await isOurProgram(native, hbCtlPath));
@@ -111,6 +111,16 @@ export async function audit(native: Native, options: AuditOptions = {}): Promise
     damagedRecords: read.damaged,
     notes: [...new Set(notes)],
   };
+}
+
+/**
+ * Volumes of which a semaphore set alone is left, as of a command that was killed at its very end. A set's key does not tell its region
+ * (it is a checksum of the name), so those are looked for that have been mounted here.
+ */
+async function setsAlone(native: Native, known: ReadonlySet<string>): Promise<string[]> {
+  const others = (await volumesOnceLocked(native)).filter((region) => !known.has(region));
+  const sets = await Promise.all(others.map((region) => native.regionSemaphores(region).catch(() => null)));
+  return others.filter((_region, index) => sets[index] !== null);
 }
 
 interface Look {

@@ -8,11 +8,21 @@
 import { errnoName, isCode, isErrno, O2cbError } from "../errors.ts";
 import type { Held, Native } from "../native-types.ts";
 import { emit, type OnStep } from "../steps.ts";
+import { isRegionName } from "../volume.ts";
 
 const DIRECTORY = "/run/ocfs2-group";
 /** Longer than a mount can take: 30 s of heartbeat, 60 s of connecting to peers, 90 s of joining the domain (kernel-abi 1.8, 7.2). */
 const LIMIT_MS = 240_000;
 const SLICE_MS = 1000;
+
+/** The volumes that were ever locked since the host's start: the files stay. None where the directory cannot be read. */
+export async function volumesOnceLocked(native: Native): Promise<string[]> {
+  const names = await native.listFiles(DIRECTORY).catch((): string[] => []);
+  return names
+    .filter((name) => name.endsWith(".lock"))
+    .map((name) => name.slice(0, -".lock".length))
+    .filter(isRegionName);
+}
 
 /** Errors: O2CB_TIMEOUT, O2CB_ABORTED, what the kernel says of the file. */
 export async function lockVolume(

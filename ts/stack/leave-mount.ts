@@ -47,19 +47,21 @@ export async function leaveMount(
       claim = await claimDeadDevice(native, path, leave.patienceMs);
       if (claim === null) return "still-in-use";
     }
-    if ((await native.regionSemaphores(leave.region)) === null && !(await exists(native, leave.directory))) {
-      await forgetMounts(native, await mountAccount(native, leave, 0, "dead"), options.onStep);
-      return "left";
-    }
-    await withRegionLock(native, leave.region, true, options, async (lock) => {
-      if (!leave.kernelLeaves) await dropMount(native, leave, lock, options.onStep);
-      else {
-        const accounted = await mountAccount(native, leave, lock.references(), "alive");
-        if (lock.references() === 0)
-          await stopUnreferenced(native, leave.directory, lock, null, options.onStep);
-        await forgetMounts(native, accounted, options.onStep);
+    const work = async (lock: RegionLock | null): Promise<void> => {
+      if (lock !== null && !leave.kernelLeaves) {
+        await dropMount(native, leave, lock, options.onStep);
+        return;
       }
-    });
+      const references = lock?.references() ?? 0;
+      const accounted = await mountAccount(native, leave, references, lock === null ? "dead" : "alive");
+      if (lock !== null && references === 0)
+        await stopUnreferenced(native, leave.directory, lock, null, options.onStep);
+      await forgetMounts(native, accounted, options.onStep);
+    };
+    // Where the region is gone no set is made: the kernel's program has left, and a set made now would be nobody's if we are killed.
+    if (await exists(native, leave.directory))
+      await withRegionLock(native, leave.region, true, options, work);
+    else await withRegionLock(native, leave.region, false, options, work);
     return "left";
   } finally {
     claim?.release();
