@@ -61,7 +61,11 @@ async function openFindings(device: string, { native, signal }: CheckContext): P
         ? "a heartbeat device"
         : `formatted for ${volume.maxSlots} nodes`;
     return [
-      good(id, `'${device}' holds the volume ${volume.uuid} ('${volume.label}'), ${kind}`, device),
+      good(
+        id,
+        `'${device}' holds the volume ${volume.uuid}${volume.label === "" ? "" : ` ('${volume.label}')`}, ${kind}`,
+        device,
+      ),
       ...(volume.isReadOnly
         ? [
             warning(
