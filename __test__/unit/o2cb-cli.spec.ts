@@ -154,7 +154,7 @@ test("the help lists the sub-commands, and each has its own", async (t) => {
   const whole = await run("--help");
   t.is(whole.status, 0);
   for (const { word, job } of subcommands) {
-    t.true(whole.stdout.join().includes(`o2cb ${word}`));
+    t.true(whole.stdout.join().includes(`\n  ${word} `));
     t.is(job.syntax.name, `o2cb ${word}`);
     for (const line of [`${word} --help`, `${word} -h`]) {
       const one = await run(line);

@@ -14,18 +14,36 @@ const plain = { colored: false, detailed: true, prefix: "" };
 export function helpsOf(program: string): Record<string, string> {
   const command = single[program];
   if (command !== undefined) {
-    const text = Cli.from(command, { binaryName: program }).usage(command, plain);
+    const text = withValues(Cli.from(command, { binaryName: program }).usage(command, plain));
     return { [program]: program === hbCtlSyntax.name ? withForms(text, hbCtlSyntax) : text };
   }
   if (program !== "o2cb") throw new TypeError(`there is no program '${program}'`);
   const classes = subcommands.map(({ word, job }) => commandOf(job, [word]));
-  const cli = Cli.from(classes, { binaryName: program, binaryLabel: "o2cb (ocfs2-group)" });
+  const cli = Cli.from(classes, { binaryName: program });
+  const texts = classes.map((one) => withValues(cli.usage(one, plain)));
   return {
-    [program]: cli.usage(null, plain),
-    ...Object.fromEntries(
-      subcommands.map(({ job }, index) => [job.syntax.name, cli.usage(classes[index] ?? null, plain)]),
-    ),
+    [program]: overview(program),
+    ...Object.fromEntries(subcommands.map(({ job }, index) => [job.syntax.name, texts[index] ?? ""])),
   };
+}
+
+/** The sub-commands in the table's order, which is that of their work; clipanion's list has all options of each. */
+function overview(program: string): string {
+  const width = Math.max(...subcommands.map(({ word }) => word.length));
+  return [
+    "Usage\n",
+    `${program} [--config-file PATH] [-v] COMMAND [ARGUMENTS]`,
+    `${program} COMMAND --help`,
+    `${program} --help | --version`,
+    "\nCommands\n",
+    ...subcommands.map(({ word, job }) => `  ${word.padEnd(width)}  ${job.syntax.summary}`),
+    "\nThe exit status is 0, or 1 for every failure; that of online-status is 0 for online, 1 for offline, 2 for an error.",
+  ].join("\n");
+}
+
+/** clipanion writes `#0` for a value, and aligns with three spaces at least. */
+function withValues(text: string): string {
+  return text.replaceAll(/#0 {3}/g, "VALUE");
 }
 
 const single: Record<string, CommandClass> = {

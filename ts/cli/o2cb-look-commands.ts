@@ -23,7 +23,7 @@ import {
 } from "./o2cb-syntax.ts";
 
 const volumeAndDirectory = [
-  { key: "volume", label: "DEVICE|UUID=…|LABEL=…" },
+  { key: "volume", label: "DEVICE|UUID=...|LABEL=..." },
   { key: "directory", label: "DIRECTORY" },
 ];
 const mountOptions = {
