@@ -20,7 +20,7 @@ const output = path.join(root, "dist/cli");
  * What node loads late costs each command that does not come to need it: `node:module` brings node's ES module loader along
  * (0.3 ms), `node:crypto` its streams as well (2 ms and 2 MB of memory). These are their functions that the library uses.
  */
-const late = { "node:module": ["createRequire"], "node:crypto": ["randomBytes"] };
+const late = { "node:module": ["createRequire"], "node:crypto": ["createHash", "randomBytes"] };
 const lateModules = {
   name: "late-modules",
   setup({ onResolve, onLoad }) {
