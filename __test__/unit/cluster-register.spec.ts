@@ -199,6 +199,7 @@ test("writes that succeed and change nothing are seen, each of them, and undone"
       ["O2CB_INTERNAL_FAILURE", "O2CB_CONFIGURATION_ERROR"].includes(error.code) || error.errno !== undefined,
       file,
     );
+    if (file === "heartbeat/mode") t.regex(error.message, /kept 'global'/);
     t.is(registration(kernel), null, file);
   }
 });

@@ -43,8 +43,6 @@ export function planNodes(cluster: WantedCluster, local: DesiredNode, state: Clu
 export function isWanted(state: ClusterState, wanted: DesiredNode, isLocal: boolean): boolean {
   const found = state.nodes.find(({ name }) => name === wanted.name);
   if (found === undefined || found.local !== isLocal) return false;
-  // Without a local node an earlier registration did not come to its end: a number that reads 0 may never have been set.
-  if (found.number === 0 && !isLocal && !state.nodes.some(({ local }) => local)) return false;
   return found.number === wanted.number && found.address === wanted.address && found.port === wanted.port;
 }
 

@@ -84,7 +84,13 @@ export interface RestartResult {
   writes: KernelWrite[];
 }
 
-/** Errors: those of stop and start. */
+/** What the start would write follows from what the stop leaves, which is not there to be looked at. */
+function notListed(writes: KernelWrites, { sysconfig }: OnlineOptions): StartResult {
+  writes.skip("what the start would do", "it is known after the stop only");
+  return { isEnabled: sysconfig.enabled, online: null, writes: [] };
+}
+
+/** A dry run lists the stop. Errors: those of stop and start. */
 export async function restart(
   native: Native,
   options: OnlineOptions & Pick<OfflineOptions, "kill">,
@@ -94,7 +100,9 @@ export async function restart(
     const begun = writes.done.length;
     // Whichever cluster runs is the one to stop: the configuration may name another by now.
     const stopped = await stop(writes.native, { writes, kill: options.kill });
-    const started = await start(writes.native, { ...options, writes });
+    const started = writes.dryRun
+      ? notListed(writes, options)
+      : await start(writes.native, { ...options, writes });
     return { stop: stopped, start: started, writes: writes.done.slice(begun) };
   });
 }

@@ -72,7 +72,7 @@ export async function clusterStatus(
   const [label, revision, configfs, isDebugging, dlmfs, state, seen, hbCtlPath, domains, loaded] =
     await Promise.all([
       readHint(native, STACK_FILE),
-      readRevision(native, signal),
+      readRevision(native, signal).catch(() => null),
       findConfigfs(native, signal),
       exists(native, `${DEBUGFS_DIRECTORY}/o2hb`, signal).catch(() => false),
       dlmfsMounts(native),
