@@ -168,6 +168,21 @@ for (const [what, setup] of Object.entries(mountedMachines)) {
   });
 }
 
+test("left by the kernel's program just before the mutex is taken: no set is made for nothing", async (t) => {
+  const { kernel } = await vanished();
+  const planned = await plan(kernel);
+  const native = kernel.process({ name: "reaper" });
+  const lockRegion = native.lockRegion.bind(native);
+  native.lockRegion = async (...args) => {
+    await stop(kernel, null, { caller: "kernel" });
+    return lockRegion(...args);
+  };
+  const { done, skipped } = await reap(native, planned, { patienceMs: 0 });
+  native.exit();
+  t.deepEqual([done.length, skipped.length], [0, 1]);
+  t.deepEqual(kernel.leftovers(), []);
+});
+
 test("what a C tool may hold goes only with force", async (t) => {
   const { kernel } = await vanished();
   await kernel.cTool.hbCtlStart(UUID);

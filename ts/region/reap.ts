@@ -6,6 +6,7 @@
 // the device is gone, the kernel's refusal to remove a pinned region is the last guard (liveness.ts).
 //
 // References that nothing accounts for belong to C tools: only force drops them, and never from a volume that is mounted.
+import { exists } from "../attributes.ts";
 import { isCode, O2cbError } from "../errors.ts";
 import { requireHostNamespaces } from "../namespaces.ts";
 import type { Held, Native, RegionLock } from "../native-types.ts";
@@ -149,17 +150,19 @@ async function reapRegion(native: Native, action: ReapAction, options: ReapOptio
       limitMs: options.lockLimitMs ?? 10_000,
     };
     return await withRegionLock(native, region, true, lockOptions, async (lock) => {
-      const tidy = (): void => {
-        // The lock has just made a set where there was none.
-        if (!before.hasSet && lock.references() === 0) destroySet(lock, options.onStep);
+      const tidy = async (): Promise<void> => {
+        // The lock may have made the set: whoever left meanwhile, the kernel's program say, had removed it with the region.
+        const hasRegion =
+          cluster !== null && (await exists(native, `${cluster.heartbeatDirectory}/${region}`));
+        if (!hasRegion && lock.references() === 0) destroySet(lock, options.onStep);
       };
       try {
         const reason = await dropPlanned(native, action, isProven, lock, options);
-        if (reason !== null) tidy();
+        if (reason !== null) await tidy();
         return reason;
       } catch (error) {
         try {
-          tidy();
+          await tidy();
         } catch {
           // It is gone already, or cannot be looked at: the first failure is the one to tell.
         }
