@@ -55,14 +55,15 @@ O2CB_RECONNECT_DELAY_MS=20\\
 00
 O2CB_LEAVE=umount
 O2CB_LEAVE=kernel
+O2CB_FENCE_METHOD=panic
 OTHER="it's"`;
   const { values, given, findings } = parseSysconfig(text);
   t.deepEqual(findings, []);
   t.deepEqual(values, {
     ...{ enabled: true, stack: "pcmk", bootCluster: "web", heartbeatThreshold: 7, idleTimeoutMs: 10_000 },
-    ...{ keepaliveDelayMs: 1000, reconnectDelayMs: 2000, leave: "kernel" },
+    ...{ keepaliveDelayMs: 1000, reconnectDelayMs: 2000, leave: "kernel", fenceMethod: "panic" },
   });
-  t.is(given.length, 8);
+  t.is(given.length, 9);
 });
 
 test("empty is as good as not set", (t) => {

@@ -233,7 +233,7 @@ const rows: Row[] = [
       },
     },
     desired({}, { timeouts: { fenceMethod: "panic" } }),
-    [],
+    ["write-settings"],
   ],
   [
     "another cluster beats",

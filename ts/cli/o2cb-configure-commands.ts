@@ -9,7 +9,7 @@ import { O2cbError } from "../errors.ts";
 import { shown, UsageError, type Arguments } from "./argv.ts";
 import type { JobContext, JobResult } from "./job.ts";
 import { answer, configPath, dryRun, flag, subcommand, value, type Subcommand } from "./o2cb-syntax.ts";
-import { timeoutOptions, timeoutsOf } from "./o2cb-timeouts.ts";
+import { fenceMethodOf, fenceOption, timeoutOptions, timeoutsOf } from "./o2cb-timeouts.ts";
 import { writeLine, written } from "./o2cb-writes.ts";
 
 export function configureCommands(): readonly Subcommand[] {
@@ -25,6 +25,7 @@ export function configureCommands(): readonly Subcommand[] {
         { ...flag("enable", "enable", "start the cluster with the host"), group: "enabled" },
         { ...flag("disable", "disable", "do not"), group: "enabled" },
         ...timeoutOptions,
+        fenceOption,
         value("leave", "leave", "who leaves a volume's group at its unmount: umount or kernel"),
         dryRun,
       ],
@@ -68,6 +69,7 @@ function changesOf(args: Arguments): Changes {
     O2CB_IDLE_TIMEOUT_MS: idleMs,
     O2CB_KEEPALIVE_DELAY_MS: keepaliveMs,
     O2CB_RECONNECT_DELAY_MS: reconnectMs,
+    O2CB_FENCE_METHOD: fenceMethodOf(args),
     O2CB_LEAVE: leave,
   };
   const given = Object.entries(all).flatMap(([key, to]) => (to == null ? [] : [[key, String(to)]]));
@@ -116,6 +118,7 @@ function settingLines({ path, exists, values, given }: Sysconfig): string[] {
     O2CB_IDLE_TIMEOUT_MS: values.idleTimeoutMs,
     O2CB_KEEPALIVE_DELAY_MS: values.keepaliveDelayMs,
     O2CB_RECONNECT_DELAY_MS: values.reconnectDelayMs,
+    O2CB_FENCE_METHOD: values.fenceMethod ?? "",
     O2CB_LEAVE: values.leave,
   };
   const lines = Object.entries(texts).map(([name, text]) => {

@@ -2,23 +2,14 @@
 //
 // Facts relied on (group-api 6.4): what the C tool writes on success to standard output; that it says nothing of a start with local
 // heartbeat, which is a success. Where it fails and exits 0 this fails: docs/differences.md.
-import type { DesiredTimeouts, FenceMethod } from "../cluster/desired-state.ts";
+import type { DesiredTimeouts } from "../cluster/desired-state.ts";
 import type { ClusterState } from "../cluster/registered.ts";
 import type { Native } from "../native-types.ts";
 import { O2cbError } from "../errors.ts";
-import { shown, UsageError, type Arguments } from "./argv.ts";
+import { UsageError, type Arguments } from "./argv.ts";
 import { configuredCluster } from "./o2cb-configuration.ts";
-import {
-  anyCluster,
-  answer,
-  cluster,
-  dryRun,
-  flag,
-  subcommand,
-  value,
-  type Subcommand,
-} from "./o2cb-syntax.ts";
-import { timeoutLines, timeoutOptions, timeoutsOf } from "./o2cb-timeouts.ts";
+import { anyCluster, answer, cluster, dryRun, flag, subcommand, type Subcommand } from "./o2cb-syntax.ts";
+import { fenceMethodOf, fenceOption, timeoutLines, timeoutOptions, timeoutsOf } from "./o2cb-timeouts.ts";
 import { written } from "./o2cb-writes.ts";
 
 export function kernelCommands(): readonly Subcommand[] {
@@ -115,12 +106,7 @@ export function kernelCommands(): readonly Subcommand[] {
         "They have to be the same on all nodes. The kernel changes the dead time only while nothing beats, and the network's only while no " +
         "other node is connected: what it does not take is an error. `o2cb configure` writes those of the next start.",
       operands: [anyCluster],
-      options: [
-        ...timeoutOptions,
-        value("fenceMethod", "fence-method", "what becomes of a host that loses its disks: reset or panic"),
-        flag("seconds", "seconds", "show all in seconds"),
-        dryRun,
-      ],
+      options: [...timeoutOptions, fenceOption, flag("seconds", "seconds", "show all in seconds"), dryRun],
       examples: [["Wait two minutes for a disk", "o2cb timeouts --dead-seconds 120"]],
       check: wantedTimeouts,
       async run(args, { native, signal, onStep }) {
@@ -162,14 +148,9 @@ async function registered(native: Native, name: string): Promise<ClusterState> {
 /** @throws UsageError */
 function wantedTimeouts(args: Arguments): DesiredTimeouts {
   const wanted: DesiredTimeouts = timeoutsOf(args);
-  const fence = args.value("fenceMethod");
-  if (fence !== null) wanted.fenceMethod = fenceMethodOf(fence);
+  const fence = fenceMethodOf(args);
+  if (fence !== null) wanted.fenceMethod = fence;
   if (args.flag("dryRun") && Object.keys(wanted).length === 0)
     throw new UsageError("--dry-run needs something to set");
   return wanted;
-}
-
-function fenceMethodOf(text: string): FenceMethod {
-  if (text === "reset" || text === "panic") return text;
-  throw new UsageError(`--fence-method is for 'reset' or 'panic', not for ${shown(text)}`);
 }

@@ -1,7 +1,7 @@
 // Timeouts as several sub-commands of o2cb take them and show them.
 //
 // Facts relied on: the dead time is counted in iterations of 2 s plus one (group-api 4.5). The limits are the library's.
-import type { DesiredTimeouts } from "../cluster/desired-state.ts";
+import type { DesiredTimeouts, FenceMethod } from "../cluster/desired-state.ts";
 import type { ClusterTimeouts } from "../cluster/timeouts.ts";
 import { shown, UsageError, type Arguments } from "./argv.ts";
 import { value } from "./o2cb-syntax.ts";
@@ -17,6 +17,19 @@ export const timeoutOptions: readonly OptionSyntax[] = [
   value("keepaliveMs", "keepalive-ms", "after how much silence a node asks; less than --idle-ms"),
   value("reconnectMs", "reconnect-ms", "how long to wait before connecting again"),
 ];
+
+export const fenceOption = value(
+  "fenceMethod",
+  "fence-method",
+  "what becomes of a host that loses its disks: reset or panic",
+);
+
+/** @throws UsageError */
+export function fenceMethodOf(args: Arguments): FenceMethod | null {
+  const text = args.value("fenceMethod");
+  if (text === null || text === "reset" || text === "panic") return text;
+  throw new UsageError(`--fence-method is for 'reset' or 'panic', not for ${shown(text)}`);
+}
 
 /** @throws UsageError */
 export function timeoutsOf(args: Arguments): DesiredTimeouts {

@@ -90,6 +90,7 @@ export function timeoutsOf(sysconfig: SysconfigValues): DesiredTimeouts {
     idleMs: sysconfig.idleTimeoutMs,
     keepaliveMs: sysconfig.keepaliveDelayMs,
     reconnectMs: sysconfig.reconnectDelayMs,
+    ...(sysconfig.fenceMethod !== null && { fenceMethod: sysconfig.fenceMethod }),
   };
 }
 

@@ -42,6 +42,7 @@ export function settingsOf(
   set("O2CB_IDLE_TIMEOUT_MS", "idleTimeoutMs", timeouts.idleMs);
   set("O2CB_KEEPALIVE_DELAY_MS", "keepaliveDelayMs", timeouts.keepaliveMs);
   set("O2CB_RECONNECT_DELAY_MS", "reconnectDelayMs", timeouts.reconnectMs);
+  set("O2CB_FENCE_METHOD", "fenceMethod", timeouts.fenceMethod);
   set("O2CB_LEAVE", "leave", desired.leave);
   const { idleTimeoutMs, keepaliveDelayMs } = after;
   const isAsked = timeouts.idleMs !== undefined || timeouts.keepaliveMs !== undefined;

@@ -1,7 +1,7 @@
 // The settings of the o2cb service, in /etc/sysconfig/o2cb or /etc/default/o2cb: read without executing anything, changed in place.
 //
 // Facts relied on: the variables, their defaults and the least that the init script asks for (commands.md 4.1); the file is sourced by
-// sh, so that the last assignment counts; what the kernel takes (group-api 4.5). O2CB_LEAVE is this package's own.
+// sh, so that the last assignment counts; what the kernel takes (group-api 4.5). O2CB_LEAVE and O2CB_FENCE_METHOD are this package's own.
 //
 // A value that only a shell could know, or that is no value, is told as a finding, and the default stands in its place: whoever acts on
 // the values looks at the findings of severity `error` first.
@@ -25,6 +25,7 @@ export type Variable =
   | "O2CB_IDLE_TIMEOUT_MS"
   | "O2CB_KEEPALIVE_DELAY_MS"
   | "O2CB_RECONNECT_DELAY_MS"
+  | "O2CB_FENCE_METHOD"
   | "O2CB_LEAVE";
 
 export interface SysconfigValues extends Timeouts {
@@ -34,6 +35,8 @@ export interface SysconfigValues extends Timeouts {
   bootCluster: string | null;
   /** who leaves when a superblock ends: umount.ocfs2 and the monitor, or the kernel through ocfs2_hb_ctl */
   leave: "umount" | "kernel";
+  /** what becomes of a host that loses its disks; null: as the kernel has it */
+  fenceMethod: "reset" | "panic" | null;
 }
 
 export interface Sysconfig {
@@ -54,6 +57,7 @@ export const SYSCONFIG_DEFAULTS: Readonly<SysconfigValues> = {
   keepaliveDelayMs: 2000,
   reconnectDelayMs: 2000,
   leave: "umount",
+  fenceMethod: null,
 };
 
 interface NumberRule {
@@ -71,7 +75,7 @@ const NUMBERS: Partial<Record<Variable, NumberRule>> = {
   O2CB_RECONNECT_DELAY_MS: { field: "reconnectDelayMs", min: 1, advised: 2000 },
 };
 const VARIABLES: readonly Variable[] = [
-  ...(["O2CB_ENABLED", "O2CB_STACK", "O2CB_BOOTCLUSTER", "O2CB_LEAVE"] as const),
+  ...(["O2CB_ENABLED", "O2CB_STACK", "O2CB_BOOTCLUSTER", "O2CB_FENCE_METHOD", "O2CB_LEAVE"] as const),
   ...(Object.keys(NUMBERS) as Variable[]),
 ];
 const MAX = 4_294_967_294;
@@ -228,6 +232,9 @@ function take(values: SysconfigValues, name: Variable, value: string, tell: Tell
   } else if (name === "O2CB_LEAVE") {
     if (value !== "umount" && value !== "kernel") return fail("umount or kernel");
     values.leave = value;
+  } else if (name === "O2CB_FENCE_METHOD") {
+    if (value !== "reset" && value !== "panic") return fail("reset or panic");
+    values.fenceMethod = value;
   } else if (name === "O2CB_STACK") {
     if (Buffer.byteLength(value) !== 4 || /\s/.test(value)) return fail("a name of four characters");
     values.stack = value;
