@@ -46,6 +46,8 @@ export type { StopServiceRequest, StopServiceResult } from "./hb-ctl/stop.ts";
 export { heartbeatGeometry, regionName, type Volume } from "./volume.ts";
 export type { RegionGeometry } from "./native-types.ts";
 
+export * from "./cluster-api.ts";
+
 /** Reads a volume's identity, stamp and heartbeat area. Errors: see ts/volume.ts. */
 export function openVolume(
   device: string,

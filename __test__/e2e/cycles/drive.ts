@@ -282,6 +282,8 @@ export class Cycle {
       const possible: (Verdict | undefined)[] = [undefined, "orphan"];
       if (this.#killed) possible.push("half-made");
       if (this.#peers > 0) possible.push("unexplained-references");
+      // A monitor that was given up waiting for, or another command, may be at it right now.
+      if (found?.lastUser?.holdsMutex === true) possible.push("in-use");
       if (!possible.includes(found?.verdict))
         throw new Error(`after its end the audit says ${JSON.stringify(found)}`);
     }
