@@ -1,6 +1,6 @@
 // Whose the references of a region are: the rules, and a property that holds for whatever is recorded.
 import test from "ava";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { account, type Seen } from "../../ts/region/accounting.ts";
 import type { JoinRecord } from "../../ts/region/record.ts";
 

@@ -1,6 +1,6 @@
 // Notes of joins as text: what is written is read back, what is damaged in any way is told and harms nobody.
 import test from "ava";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { parseRecord } from "../../ts/region/record.ts";
 
 const REGION = "77D95EF51C0149D2823674FCC162CF8B";
