@@ -64,6 +64,8 @@ const SYSTEMD_WORDS =
   "systemd.show_status=no systemd.status_unit_format=name systemd.getty_auto=no";
 
 const BOOT_LIMIT_SECONDS = 120;
+/** More than that where there is something to do before. */
+const BEFORE_LIMIT_SECONDS = 300;
 
 export class Lab implements AsyncDisposable {
   /** n1, n2, ...: node N is nodes[N - 1] */
@@ -80,6 +82,7 @@ export class Lab implements AsyncDisposable {
   #keep = process.env["OCFS2_GROUP_LAB_KEEP"] === "1";
   #closed = false;
   #common: Common | undefined;
+  #hasBefore = false;
 
   /** Boots machines and waits until all of them take commands. */
   static async boot(options: LabOptions): Promise<Lab> {
@@ -135,6 +138,7 @@ export class Lab implements AsyncDisposable {
     for (const file of ["agent.sh", "lib.sh", "systemd.sh"])
       copyFileSync(new URL(`guest/${file}`, import.meta.url), join(boot, file));
     writeFileSync(join(boot, "settings"), `MODULES='${common.kernel.modules}'\nINIT=${init}\n`);
+    this.#hasBefore = before !== undefined;
     if (before !== undefined) writeFileSync(join(boot, "before"), before);
     for (const { path, mib } of this.disks) {
       writeFileSync(path, "");
@@ -172,9 +176,10 @@ export class Lab implements AsyncDisposable {
   }
 
   async #ready(nodes: readonly Node[]): Promise<void> {
+    const limit = BOOT_LIMIT_SECONDS + (this.#hasBefore ? BEFORE_LIMIT_SECONDS : 0);
     const timer = setTimeout(() => {
-      for (const { machine } of nodes) machine.kill(`was not up within ${BOOT_LIMIT_SECONDS} s`, false);
-    }, BOOT_LIMIT_SECONDS * 1000);
+      for (const { machine } of nodes) machine.kill(`was not up within ${limit} s`, false);
+    }, limit * 1000);
     try {
       const seconds = await Promise.all(nodes.map((node) => node.ready));
       this.#log(

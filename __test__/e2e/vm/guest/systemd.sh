@@ -22,6 +22,8 @@ ln -s /lib/systemd/system/remote-fs.target $units/multi-user.target.wants/remote
 rm -rf /var/log/journal /etc/fstab; : >/etc/fstab
 echo "n$n" >/etc/hostname
 [ -s /etc/machine-id ] || echo 0123456789abcdef0123456789abcde$n >/etc/machine-id
+mkdir -p /etc/systemd/system.conf.d # an emulated machine on a busy host is slow
+printf '[Manager]\nDefaultTimeoutStartSec=5min\nDefaultTimeoutStopSec=5min\n' >/etc/systemd/system.conf.d/lab.conf
 cat >$units/lab-agent.service <<END
 [Unit]
 Description=The lab's agent
