@@ -77,6 +77,21 @@ test("a dry run lists the same writes and makes none", async (t) => {
   t.deepEqual((await registerCluster(native, LOCAL)).writes, planned.writes);
 });
 
+test("a dry run lists the timeouts of a cluster that is not there, which may have the threshold of an earlier one", async (t) => {
+  const { kernel } = bare();
+  const timeouts = { deadThreshold: 61, idleMs: 20_000, keepaliveMs: 2000, reconnectMs: 3000 } as const;
+  for (const time of ["first", "second"]) {
+    const planned = await registerCluster(kernel.process(), LOCAL, { dryRun: true, timeouts });
+    t.deepEqual(
+      planned.timeouts.changed,
+      ["deadThreshold", "idleMs", "reconnectMs"],
+      `${time}: what differs, and the threshold in any case`,
+    );
+    t.deepEqual((await registerCluster(kernel.process(), LOCAL, { timeouts })).writes, planned.writes, time);
+    await unregisterCluster(kernel.process(), CLUSTER);
+  }
+});
+
 test("a node that was changed, one that is gone, one that is new", async (t) => {
   const { kernel } = classicLocal();
   const nodes = [ALPHA, { ...BETA, address: "10.0.0.99" }, GAMMA];

@@ -100,7 +100,10 @@ async function carryOut(
   if (before === null) await makeCluster(writes, clusters, cluster.name, created);
   const state = before ?? { directory, regions: [], connected: null };
   await setMode(writes, cluster, directory, before?.mode ?? null);
-  const set = await setTimeouts(writes, state, timeouts, { whatIsPossible: before !== null });
+  const set = await setTimeouts(writes, state, timeouts, {
+    whatIsPossible: before !== null,
+    isNew: before === null,
+  });
   await removeNodes(writes, cluster.name, directory, plan.remove);
   for (const name of plan.doubtful) await finishNumber(writes, `${directory}/node/${name}`);
   for (const node of plan.add) {

@@ -1,8 +1,8 @@
 // The timeouts of a registered cluster: read, and set in an order that the kernel accepts at each step.
 //
 // Facts relied on: group-api 4.5, kernel-abi 1.3 (keepalive has to stay below idle at every step, neither changes while a peer is connected;
-// fence_method wants a final newline) and 1.5 (dead_threshold: what is 2 or less, and anything while a region exists, is
-// ignored in silence); 8 and group-api 1.6 (older drivers have some of it below /proc, under another name, or not at all).
+// fence_method wants a final newline; what each reads on a new cluster) and 1.5 (dead_threshold: what is 2 or less, and anything while a
+// region exists, is ignored in silence; a new cluster has that of the last one); 8 and group-api 1.6 (older drivers have some of it below /proc, under another name, or not at all).
 // A dead time is (threshold - 1) iterations of 2 s.
 //
 // Everything is read back. The minima that the C tools ask people for are not asked for here: they are the configuration's business.
@@ -66,6 +66,15 @@ interface Setting {
   value: string;
 }
 
+/** Of a new cluster; the dead threshold is the module's, and nothing tells it while there is no cluster. */
+const initial: Record<TimeoutName, string> = {
+  deadThreshold: "",
+  idleMs: "30000",
+  keepaliveMs: "2000",
+  reconnectMs: "2000",
+  fenceMethod: "reset",
+};
+
 /** What is set now. `directory`: the cluster's. */
 export async function readTimeouts(native: Native, directory: string): Promise<ClusterTimeouts> {
   const found = await readSettings(native, directory);
@@ -99,6 +108,14 @@ async function readSettings(native: Native, directory: string): Promise<Map<Time
     }),
   );
   return found;
+}
+
+/** For a dry run: what a cluster that is not there yet would begin with. */
+function assumeNew(found: Map<TimeoutName, Setting>, directory: string): void {
+  for (const name of names) {
+    const [path = ""] = places(directory)[name];
+    found.set(name, { path, value: initial[name] });
+  }
 }
 
 /** Values that could never be right. Errors: O2CB_CONFIGURATION_ERROR. */
@@ -142,6 +159,8 @@ const labels: Record<TimeoutName, string> = {
 export interface SetTimeoutsOptions {
   /** a setting that cannot be changed now is told in `refused`, not thrown */
   whatIsPossible?: boolean | undefined;
+  /** the cluster was made by this command, or would be on a dry run */
+  isNew?: boolean | undefined;
 }
 
 /**
@@ -154,10 +173,11 @@ export async function setTimeouts(
   writes: KernelWrites,
   cluster: Pick<ClusterState, "directory" | "regions" | "connected">,
   wanted: DesiredTimeouts,
-  { whatIsPossible = false }: SetTimeoutsOptions = {},
+  { whatIsPossible = false, isNew = false }: SetTimeoutsOptions = {},
 ): Promise<TimeoutsResult> {
   checkTimeouts(wanted);
   const found = await readSettings(writes.native, cluster.directory);
+  if (writes.dryRun && isNew && found.size === 0) assumeNew(found, cluster.directory);
   const result: TimeoutsResult = { changed: [], missing: [], refused: [] };
   for (const name of order(wanted, found)) {
     const value = String(wanted[name]);
@@ -167,7 +187,8 @@ export async function setTimeouts(
       result.missing.push(name);
       continue;
     }
-    if (setting.value === value) continue;
+    // A new cluster may have an earlier one's threshold: it is written in any case, so that what is done depends on nothing unseen.
+    if (setting.value === value && !(isNew && name === "deadThreshold")) continue;
     try {
       await setOne(writes, cluster, name, setting.path, value);
       result.changed.push(name);
