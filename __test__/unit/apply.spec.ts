@@ -49,6 +49,22 @@ test("a host without a cluster gets its files, and nothing is loaded", async (t)
   await isAsWanted(t, kernel, desired);
 });
 
+test("a host that is to be online gets all from files to cluster, as the dry run lists it, and once", async (t) => {
+  const { kernel } = nothingLoaded();
+  // As a module comes; nothing tells before it is loaded.
+  kernel.hbCtlPath = "/sbin/ocfs2_hb_ctl";
+  const desired = want({}, { online: true, timeouts: { deadThreshold: 61, fenceMethod: "panic" } });
+  const planned = await apply(kernel, desired, { dryRun: true });
+  t.is(kernel.modules.size, 0);
+  const result = await apply(kernel, desired);
+  t.deepEqual(kinds(result), ["write-configuration", "write-settings", "online"]);
+  // The note goes where one is seen, so a dry run does not list that.
+  t.deepEqual(result.writes.slice(0, -1), planned.writes);
+  t.like(result.writes.at(-1), { action: "remove file", path: "/run/ocfs2-group/apply.json" });
+  t.true((await state(kernel))?.nodes.some(({ local }) => local));
+  await isAsWanted(t, kernel, desired);
+});
+
 test("comments, order and unknown keys of the files stay", async (t) => {
   const { kernel } = local();
   const desired = want(

@@ -36,6 +36,7 @@ const holding: [string, object][] = [
       stack: "o2cb",
       enabled: true,
       leave: "kernel",
+      online: true,
     },
   ],
   ["no heartbeat of local mode", { cluster: cluster({ heartbeats: [] }) }],
@@ -70,7 +71,7 @@ const refused: [string, unknown, string, { schema?: false }?][] = [
   [
     "an unknown field",
     { cluster: cluster(), timeout: {} },
-    "'/timeout' of the desired state is {}; no such field is known here; expected are cluster, timeouts, stack, enabled, leave",
+    "'/timeout' of the desired state is {}; no such field is known here; expected are cluster, timeouts, stack, enabled, leave, online",
   ],
   [
     "a cluster's name with a dash",
@@ -176,6 +177,11 @@ const refused: [string, unknown, string, { schema?: false }?][] = [
     "another stack",
     { cluster: cluster(), stack: "pcmk" },
     `'/stack' of the desired state is "pcmk"; expected is "o2cb"`,
+  ],
+  [
+    "what o2cb drain is for",
+    { cluster: cluster(), online: false },
+    `'/online' of the desired state is false; expected is true, or nothing: o2cb drain takes a host offline`,
   ],
   [
     "yes for true",

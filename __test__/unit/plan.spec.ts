@@ -306,6 +306,22 @@ const rows: Row[] = [
     ["write-settings"],
   ],
   ["started with the host", {}, desired({}, { enabled: true }), ["write-settings"]],
+  ["online, which it is", {}, desired({}, { online: true }), []],
+  [
+    "online, where nothing is registered",
+    { registered: null },
+    desired({}, { online: true }),
+    ["online"],
+    /none is registered/,
+  ],
+  ["offline, of which nothing is said", { registered: null }, desired(), []],
+  [
+    "online in place of another cluster",
+    { registered: { name: "old" } },
+    desired({}, { online: true }),
+    ["offline", "change-cluster", "online"],
+    /it was before/,
+  ],
   [
     "a registration that was killed before this host's node",
     { registered: { nodes: registeredNodes([ALPHA, BETA], null) } },

@@ -36,6 +36,10 @@ const scenarios: Record<string, Scenario> = {
     setup: () => nothingLoaded(),
     desired: () => want({ nodes: [ALPHA, BETA, GAMMA] }, { timeouts: { deadThreshold: 61 }, enabled: true }),
   },
+  "from nothing to online": {
+    setup: () => nothingLoaded(),
+    desired: () => want({}, { timeouts: { deadThreshold: 61, fenceMethod: "panic" }, online: true }),
+  },
   "nodes and timeouts": {
     setup: local,
     desired: () =>
@@ -64,6 +68,7 @@ const scenarios: Record<string, Scenario> = {
 };
 
 const wasOnline = new Set([
+  "from nothing to online",
   "nodes and timeouts",
   "this host's own node",
   "a region more",

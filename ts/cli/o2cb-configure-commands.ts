@@ -36,7 +36,8 @@ export function configureCommands(): readonly Subcommand[] {
     subcommand("apply", {
       summary: "make the cluster on this host what a file says",
       details:
-        "FILE is JSON as docs/schemas/desired-state.json describes it: nodes, heartbeat mode and regions, timeouts, stack. The difference is " +
+        "FILE is JSON as docs/schemas/desired-state.json describes it: nodes, heartbeat mode and regions, timeouts, stack, and whether it is to be " +
+        "online. The difference is " +
         "told first, with --dry-run also what would be written. What needs the cluster to be offline on this host is refused without " +
         "--allow-downtime, and volumes are never unmounted.",
       operands: [{ key: "file", label: "FILE" }],

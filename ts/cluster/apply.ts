@@ -123,7 +123,7 @@ async function carryOut(work: Work): Promise<void> {
   const changesKernel = plan.steps.some(({ kind }) => !kind.startsWith("write-"));
   if (changesKernel)
     await remember(writes, {
-      state: goesDown || current.interrupted === "offline" ? "offline" : "online",
+      state: has("online") ? "offline" : "online",
       fenceMethod: work.fenceMethod,
     });
   if (goesDown && current.registered !== null)

@@ -53,6 +53,8 @@ export interface DesiredState {
   /** whether the cluster is started with the host */
   enabled?: boolean;
   leave?: Leave;
+  /** brought online on this host where it is not; left out, one that is offline stays so */
+  online?: true;
 }
 
 const INTERVAL_S = 2;
@@ -66,12 +68,21 @@ const MAX_MS = 0xffff_fffe;
  * Errors: O2CB_CONFIGURATION_ERROR with the place in the JSON and what is expected there.
  */
 export function desiredState(json: unknown): DesiredState {
-  const root = fields(json, "", ["cluster"], ["timeouts", "stack", "enabled", "leave"]);
+  const root = fields(json, "", ["cluster"], ["timeouts", "stack", "enabled", "leave", "online"]);
   const state: DesiredState = { cluster: readCluster(root["cluster"]) };
   if (root["timeouts"] !== undefined) state.timeouts = readTimeouts(root["timeouts"]);
   if (root["stack"] !== undefined) state.stack = oneOf(root["stack"], "/stack", [CLASSIC_STACK] as const);
   if (root["enabled"] !== undefined) state.enabled = truth(root["enabled"], "/enabled");
   if (root["leave"] !== undefined) state.leave = oneOf(root["leave"], "/leave", leaves);
+  if (root["online"] !== undefined) {
+    if (root["online"] !== true)
+      throw refusal(
+        "/online",
+        root["online"],
+        "expected is true, or nothing: o2cb drain takes a host offline",
+      );
+    state.online = true;
+  }
   return state;
 }
 

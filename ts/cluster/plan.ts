@@ -34,6 +34,9 @@ export function planState(current: CurrentState, desired: DesiredState): Plan {
   // A stack that others use is theirs to end: this host's cluster does not run then.
   const isOther = kernel.steps.some(({ kind }) => kind === "change-cluster");
   const goesDown = current.registered !== null && (needsDowntime || isOther);
+  // A registration that is half made is the steps' work, as for any other.
+  const starts = current.registered === null && desired.online === true;
+  if (starts) kernel.diff.push({ where: "kernel", path: "online", from: false, to: true });
   if (goesDown)
     steps.push({
       kind: "offline",
@@ -44,14 +47,16 @@ export function planState(current: CurrentState, desired: DesiredState): Plan {
         : "nothing beats on this host",
     });
   steps.push(...kernel.steps);
-  if (goesDown || current.interrupted === "offline")
+  if (goesDown || starts || current.interrupted === "offline")
     steps.push({
       kind: "online",
       description: `take cluster '${name}' online on this host`,
       online: true,
-      reason: needsDowntime
+      reason: goesDown
         ? "it was before"
-        : "an earlier apply took it offline and did not come to its end",
+        : starts
+          ? "it is to be online, and none is registered here"
+          : "an earlier apply did not come to its end, and it was or was to be online",
     });
   else if (current.interrupted === "online" && current.registered !== null)
     steps.push({
