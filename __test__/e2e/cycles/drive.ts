@@ -58,7 +58,7 @@ export class Cycle {
     this.#course = course;
     this.#plan = plan;
     this.#startsBefore = course.keeper.starts;
-    this.#beganMonitored = course.keeper.current !== null;
+    this.#beganMonitored = course.keeper.current !== null || course.keeper.isChanging;
   }
 
   async run(): Promise<void> {
@@ -100,7 +100,8 @@ export class Cycle {
   }
 
   get #wasMonitored(): boolean {
-    return this.#beganMonitored || this.#course.keeper.starts > this.#startsBefore;
+    const { keeper } = this.#course;
+    return this.#beganMonitored || keeper.isChanging || keeper.starts > this.#startsBefore;
   }
 
   #note(text: string): void {

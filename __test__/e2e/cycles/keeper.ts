@@ -12,6 +12,8 @@ export class MonitorKeeper {
   starts = 0;
   /** what monitors said they could not do */
   readonly failures: MonitorEvent[] = [];
+  /** one is being started or ended: it may be at work already, or still */
+  isChanging = false;
   #turn: Promise<void> = Promise.resolve();
 
   constructor(node: Node) {
@@ -21,10 +23,14 @@ export class MonitorKeeper {
   /** One after the other: what the volumes draw may fall on one moment. */
   change({ signal, again }: NonNullable<CyclePlan["monitor"]>): Promise<void> {
     const done = this.#turn.then(async () => {
-      const { current } = this;
-      if (current === null) return this.#start();
-      await this.stop(signal);
-      if (again) await this.#start();
+      this.isChanging = true;
+      try {
+        if (this.current === null) return await this.#start();
+        await this.stop(signal);
+        if (again) await this.#start();
+      } finally {
+        this.isChanging = false;
+      }
     });
     this.#turn = done.catch(() => {});
     return done;
