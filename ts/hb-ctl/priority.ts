@@ -1,13 +1,9 @@
-// ocfs2_hb_ctl -P: real-time I/O priority for the thread that beats a region, for disk schedulers that know priorities.
-//
-// Facts relied on: commands 1.6: class real-time, level 0 to 7; an empty `pid` read as 0 would change this process instead.
-import { readOptional } from "../attributes.ts";
+// ocfs2_hb_ctl -P: the I/O priority of a region's heartbeat.
 import { O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
 import { resolveRegion } from "../region/find-device.ts";
+import { raisePriority } from "../region/priority.ts";
 import { registeredCluster } from "../region/regions.ts";
-
-export const IOPRIO_CLASS_REALTIME = 1;
 
 export interface PriorityRequest {
   device: string | null;
@@ -24,15 +20,15 @@ export async function setRegionPriority(
 ): Promise<{ region: string; pid: number }> {
   const region = await resolveRegion(native, request, request.signal);
   const cluster = await registeredCluster(native);
-  const path = cluster === null ? null : `${cluster.heartbeatDirectory}/${region}/pid`;
-  const pid = path === null ? null : await readOptional(native, path, request.signal);
-  if (pid === null || !/^[1-9]\d*$/.test(pid))
+  const directory = cluster === null ? null : `${cluster.heartbeatDirectory}/${region}`;
+  const pid =
+    directory === null ? null : await raisePriority(native, directory, request.level, request.signal);
+  if (pid === null)
     throw new O2cbError("O2CB_SERVICE_UNAVAILABLE", `the region '${region}' does not beat on this node`, {
       operation: "set-priority",
       region,
-      path: path ?? undefined,
+      path: directory ?? undefined,
       remedy: "mount the volume, or start its heartbeat with ocfs2_hb_ctl -S",
     });
-  await native.setIoPriority(Number(pid), IOPRIO_CLASS_REALTIME, request.level);
-  return { region, pid: Number(pid) };
+  return { region, pid };
 }

@@ -5,15 +5,15 @@
 //
 // What is deliberately not done: no mtab (libmount keeps its own table), no prompt, no leaving after a mount that stands.
 import { constants } from "node:os";
-import { readHint } from "../attributes.ts";
 import { O2cbError } from "../errors.ts";
 import { aborted, beginGroupJoin, throwIfAborted, type GroupJoin } from "../membership.ts";
-import { kernelRelease } from "../kernel-release.ts";
 import type { Native } from "../native-types.ts";
+import { HIGHEST_LEVEL, raisePriority } from "../region/priority.ts";
 import { FILESYSTEM_TYPE, sameDevice } from "../region/superblock.ts";
 import { MOUNT_SERVICE } from "../stack/cluster-stack.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { CLASSIC_STACK, openVolume, type Volume } from "../volume.ts";
+import { checkVolume, refuseDeadlyReadOnly } from "./check-volume.ts";
 import { explainMountFailure } from "./errno-guide.ts";
 import { kernelOptions, parseMountOptions, type ParsedMountOptions } from "./options.ts";
 import { MS_RDONLY, performMount, wasInterrupted, type Performed } from "./perform.ts";
@@ -132,46 +132,6 @@ async function refuseSecondLayer(
     region: volume.uuid,
     remedy: "nothing needs to be done; to change its options use mount -o remount",
   });
-}
-
-/** Whether the mount needs the group. The kernel would answer the cases refused here with a bare EINVAL or EACCES. */
-function checkVolume(volume: Volume, readOnly: boolean): boolean {
-  const fields = { operation: "check-volume", path: volume.device, region: volume.uuid };
-  if (volume.isHeartbeatDevice) {
-    throw new O2cbError(
-      "O2CB_BAD_DEVICE",
-      `'${volume.device}' holds heartbeat slots only and can never be mounted`,
-      { ...fields, remedy: "name the device of a volume made without mkfs.ocfs2 -H" },
-    );
-  }
-  if (volume.isReadOnly && !readOnly) {
-    throw new O2cbError("O2CB_BAD_DEVICE", `the device '${volume.device}' is read-only`, {
-      ...fields,
-      errno: -constants.errno.EACCES,
-      remedy: "mount it with -o ro, or make the device writable (blockdev --setrw)",
-    });
-  }
-  // On a read-only device the kernel mounts without any cluster service (kernel-abi 7.1).
-  return !volume.isLocal && !volume.isReadOnly;
-}
-
-/**
- * On kernel 6.1 the end of a mount on a read-only device is a null pointer in ocfs2_clear_inode, and OCFS2's hosts panic on an
- * oops: measured in the lab on Debian's 6.1.176, with the bare mount(2) as well; 5.10.223, 6.12.117 and 7.2.12 end it cleanly.
- */
-async function refuseDeadlyReadOnly(native: Native, volume: Volume): Promise<void> {
-  const release = await kernelRelease(native);
-  if (release?.major !== 6 || release.minor !== 1) return;
-  throw new O2cbError(
-    "O2CB_BAD_DEVICE",
-    `the device '${volume.device}' is read-only, and this kernel (${release.text}) crashes when a mount of such a device ends`,
-    {
-      operation: "check-volume",
-      path: volume.device,
-      region: volume.uuid,
-      remedy: "mount it on a host with another kernel, or through a writable snapshot of the device",
-    },
-  );
 }
 
 async function mountAlone(plan: Plan): Promise<void> {
@@ -332,20 +292,13 @@ async function unmountAgain(plan: Plan): Promise<void> {
   }
 }
 
-const IOPRIO_CLASS_REALTIME = 1;
-const HIGHEST_LEVEL = 0;
-
 /** As the C tool does through ionice, but without it; only schedulers that know priorities heed it, so failure is a remark. */
 async function raiseHeartbeatPriority(plan: Plan, join: GroupJoin): Promise<void> {
   const { native, volume, request } = plan;
-  if (volume.stack !== CLASSIC_STACK || volume.heartbeatMode !== "local") return;
+  if (volume.stack !== CLASSIC_STACK || volume.heartbeatMode !== "local" || join.directory === null) return;
   try {
-    if (join.directory === null) return;
-    const pid = Number((await readHint(native, `${join.directory}/pid`)) ?? "0");
-    // An empty pid read as 0 would change this process instead (commands 1.6).
-    if (!Number.isInteger(pid) || pid <= 0) return;
-    await native.setIoPriority(pid, IOPRIO_CLASS_REALTIME, HIGHEST_LEVEL);
-    emit(request.onStep, { step: "io-priority", region: volume.uuid, pid });
+    const pid = await raisePriority(native, join.directory, HIGHEST_LEVEL);
+    if (pid !== null) emit(request.onStep, { step: "io-priority", region: volume.uuid, pid });
   } catch (error) {
     emit(request.onStep, {
       step: "warning",
