@@ -2,7 +2,7 @@
 // group that the node already holds against the kernel's own mount(2). Software emulation: read the ratios, not the seconds.
 //
 // Run by `npm run bench`; OCFS2_GROUP_BENCH_ROUNDS sets the rounds (default 5).
-import { format, prepareNode, PEER_MOUNT, root } from "../__test__/e2e/ours.ts";
+import { format, PEER_HB_CTL, PEER_MOUNT, prepareNode, root } from "../__test__/e2e/ours.ts";
 import { Lab } from "../__test__/e2e/vm/lab.ts";
 import type { Node } from "../__test__/e2e/vm/node.ts";
 
@@ -85,7 +85,7 @@ async function eightAgainstOne(node: Node): Promise<void> {
 
 async function heldGroup(node: Node): Promise<void> {
   const times: Record<string, number[]> = { ours: [], kernel: [], peer: [] };
-  await node.run(["ocfs2_hb_ctl", "-S", "-d", "/dev/vda", "bench"]);
+  await node.run([PEER_HB_CTL, "-S", "-d", "/dev/vda", "bench"]);
   const mounts: [string, string[]][] = [
     ["kernel", ["mount", "-i", "-t", "ocfs2", "-o", "heartbeat=local", "/dev/vda", "/ma"]],
     ["ours", ["mount", "-t", "ocfs2", "/dev/vda", "/ma"]],
@@ -98,7 +98,7 @@ async function heldGroup(node: Node): Promise<void> {
       await node.run(who === "kernel" ? ["umount", "-i", "/ma"] : ["umount", "/ma"]);
     }
   }
-  await node.run(["ocfs2_hb_ctl", "-K", "-d", "/dev/vda", "bench"]);
+  await node.run([PEER_HB_CTL, "-K", "-d", "/dev/vda", "bench"]);
   await node.assertNothingLeft();
   const over = median(times["ours"] ?? []) - median(times["kernel"] ?? []);
   report(

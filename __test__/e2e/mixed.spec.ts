@@ -1,12 +1,18 @@
-// Our tools and the peer's C tools on one node, in both settings of hb_ctl_path: counts agree throughout, nothing is left.
-// The one case without an answer here, a plain umount(2) with /bin/true, belongs to the reaper of a later version.
-import { assertCleanVolume, format, PEER_MOUNT, peerReferences } from "./ours.ts";
+// Our tools and the peer's C tools on one node, with nobody, the C tool and ours at hb_ctl_path: counts agree throughout, nothing is
+// left. A plain umount(2) with nobody there is for the monitor and the reap: vanish.spec.ts.
+import {
+  assertCleanVolume,
+  format,
+  KERNEL_LEAVES,
+  NOBODY_LEAVES,
+  PEER_HB_CTL,
+  PEER_MOUNT,
+  peerReferences,
+} from "./ours.ts";
 import { scenario, sharedLab } from "./scenario.ts";
 import type { Node } from "./vm/node.ts";
 
 const shared = sharedLab({ nodes: 1, disks: [{ mib: 256 }], limitSeconds: 900 });
-const KERNEL_LEAVES = "/sbin/ocfs2_hb_ctl";
-const NOBODY_LEAVES = "/bin/true";
 
 const mounters = {
   ours: ["mount", "-t", "ocfs2", "/dev/vda", "/one"],
@@ -26,7 +32,7 @@ async function prepared(): Promise<{ node: Node; uuid: string }> {
   return { node, uuid };
 }
 
-for (const path of [KERNEL_LEAVES, NOBODY_LEAVES]) {
+for (const path of [KERNEL_LEAVES, PEER_HB_CTL, NOBODY_LEAVES]) {
   for (const mounter of ["ours", "peers"] as const) {
     for (const unmounter of ["ours", "peers"] as const) {
       if (path === NOBODY_LEAVES && unmounter === "peers") continue;
@@ -43,20 +49,20 @@ for (const path of [KERNEL_LEAVES, NOBODY_LEAVES]) {
   }
 }
 
-for (const path of [KERNEL_LEAVES, NOBODY_LEAVES]) {
+for (const path of [KERNEL_LEAVES, PEER_HB_CTL, NOBODY_LEAVES]) {
   scenario(
     `hb_ctl_path ${path}: a holder by the peer's ocfs2_hb_ctl beside our mount keeps its reference`,
     async (t) => {
       t.timeout(300_000);
       const { node, uuid } = await prepared();
       await node.setHbCtlPath(path);
-      await node.run(["ocfs2_hb_ctl", "-S", "-d", "/dev/vda", "agent"]);
+      await node.run([PEER_HB_CTL, "-S", "-d", "/dev/vda", "agent"]);
       await node.run(mounters.ours);
       t.is(await peerReferences(node, uuid), 2);
       await node.run(unmounters.ours);
       t.is(await peerReferences(node, uuid), 1);
       t.deepEqual(await node.regions(), [uuid]);
-      await node.run(["ocfs2_hb_ctl", "-K", "-d", "/dev/vda", "agent"]);
+      await node.run([PEER_HB_CTL, "-K", "-d", "/dev/vda", "agent"]);
       await node.assertNothingLeft();
     },
   );

@@ -113,9 +113,9 @@ export interface Audit {
 
 export interface ReapAction {
   region: string;
-  /** how many references are dropped */
+  /** how many stale references are dropped */
   drop: number;
-  /** how many of these are not known to be stale, and are dropped because of force */
+  /** how many more, which are not known to be stale, because of force */
   forced: number;
   /** whether the region is stopped */
   stop: boolean;

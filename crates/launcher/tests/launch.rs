@@ -86,7 +86,7 @@ fn only_the_monitor_gets_flags_and_they_stand_before_the_bundle() {
         (given[..at].to_vec(), variables.iter().any(|one| one == "MALLOC_ARENA_MAX=1"))
     };
     let (flags, has_variable) = started("o2cb", &["monitor", "--json"]);
-    assert_eq!(flags, ["--jitless", "--no-expose-wasm", "--max-semi-space-size=1"]);
+    assert_eq!(flags, ["--jitless", "--no-expose-wasm", "--max-semi-space-size=1", "--no-memory-reducer"]);
     assert!(has_variable);
     for (name, arguments) in [
         ("o2cb", &["status", "monitor"][..]),

@@ -19,7 +19,7 @@ use ocfs2_group_error::{Code, Error, Result};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
-use rustix::fs::{FileType, Mode, OFlags, fstat, major, minor, open};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, open, statx};
 use rustix::io::{Errno, read, write};
 
 use crate::cancel::Cancel;
@@ -205,11 +205,16 @@ impl Place {
         let file = cancel
             .restart(|| open(bare, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()))
             .or_error(operation, "open", path)?;
-        let stat = cancel.restart(|| fstat(&file)).or_error(operation, "fstat", path)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        // What is known here, without asking the cluster: an open file keeps the mount busy for as long as that takes.
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let stat = cancel
+            .restart(|| statx(&file, "", flags, StatxFlags::TYPE))
+            .or_error(operation, "statx", path)?;
+        if FileType::from_raw_mode(stat.stx_mode.into()) != FileType::Directory {
             return Err(Errno::NOTDIR).or_error(operation, "open", path);
         }
-        Ok(Place { file, device: DeviceNumber { major: major(stat.st_dev), minor: minor(stat.st_dev) } })
+        let device = DeviceNumber { major: stat.stx_dev_major, minor: stat.stx_dev_minor };
+        Ok(Place { file, device })
     }
 }
 

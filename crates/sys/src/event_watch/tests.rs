@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::{Scratch, is_root, with_mounts};
+use rustix::fs::{major, minor};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
