@@ -18,6 +18,7 @@ import {
   steps,
   THEIRS,
   type Three,
+  type Tool,
 } from "./tools.ts";
 
 export async function lifeByBoth(t: ExecutionContext, [a, b, c]: Three): Promise<void> {
@@ -44,9 +45,8 @@ export async function lifeByBoth(t: ExecutionContext, [a, b, c]: Three): Promise
   await c.assertNothingLeft();
   t.deepEqual(await registration(c), {});
   await takeDown(t, a, b);
-  await halfRegistered(t, a);
+  await Promise.all([halfRegistered(t, a), assertCleanVolume(b, "/dev/vda")]);
   await Promise.all([a, b, c].map((node) => node.run(["o2cb", "stop"])));
-  await assertCleanVolume(a, "/dev/vda");
 }
 
 function withoutLocal(attributes: Record<string, string>): Record<string, string> {
@@ -60,14 +60,13 @@ async function grow(t: ExecutionContext, a: Node, b: Node, c: Node): Promise<voi
     steps(b, adds(OURS, c), `o2cb register-cluster ${CLUSTER}`),
     steps(c, ...makes(THEIRS, [a, b, c]), "o2cb load", `${THEIRS} register-cluster ${CLUSTER}`),
   ]);
-  for (const node of [a, b, c]) {
+  const check = async (node: Node): Promise<void> => {
     t.deepEqual(await members(node), ["n1", "n2", "n3"]);
-    const [mine, theirs] = [OURS, THEIRS].map((tool) =>
-      steps(node, `${tool} list-nodes --oneline ${CLUSTER}`, `${tool} list-cluster ${CLUSTER}`),
-    );
-    t.is(await mine, await theirs, "both read the file alike");
-  }
-  await c.run([PEER_MOUNT, "/dev/vda", "/vol", "-o", "rw"]);
+    const listing = (tool: Tool): Promise<string> =>
+      steps(node, `${tool} list-nodes --oneline ${CLUSTER}`, `${tool} list-cluster ${CLUSTER}`);
+    t.is(await listing(OURS), await listing(THEIRS), "both read the file alike");
+  };
+  await Promise.all([c.run([PEER_MOUNT, "/dev/vda", "/vol", "-o", "rw"]), ...[a, b, c].map(check)]);
   await crossRead([a, b, c]);
 }
 
@@ -94,13 +93,14 @@ async function takeDown(t: ExecutionContext, a: Node, b: Node): Promise<void> {
       "o2cb offline",
     ),
   ]);
-  for (const node of [a, b]) {
+  const check = async (node: Node): Promise<void> => {
     await node.assertNothingLeft();
     t.deepEqual(await registration(node), {});
     t.false(await isOnline(node));
     t.is((await node.try([THEIRS, "cluster-status", CLUSTER])).status, 1);
     t.deepEqual((await ours(node, "offline")).writes, []);
-  }
+  };
+  await Promise.all([a, b].map(check));
 }
 
 /** What the C tool makes, with status 0, on a host that is none of the nodes: ours sees that, refuses the same, and mends it. */
