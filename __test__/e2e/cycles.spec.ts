@@ -70,6 +70,7 @@ async function prepare(): Promise<Run> {
   const first = run.courses.filter(
     ({ node }, index, all) => all.findIndex((one) => one.node === node) === index,
   );
+  for (const course of first) course.stays = writing;
   run.writers = await Promise.all(first.map((course) => Writer.start(writing, course)));
   return run;
 }

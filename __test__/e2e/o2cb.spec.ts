@@ -55,15 +55,18 @@ for (const kernel of [MAIN, NEWEST]) {
   if (kernel !== MAIN) continue;
   // What one node shows by itself, side by side: much of it is waiting for a heartbeat.
   onThree(
-    "offline names what holds a cluster; unload puts hb_ctl_path back; global heartbeat by both tools",
+    "one node each: what holds a cluster is named; hb_ctl_path and doctor; global heartbeat and apply",
     async (t, [a, b, c]) => {
-      await Promise.all([holders(t, a), leavingProgram(t, b, "/dev/vde"), globalHeartbeat(t, c)]);
-    },
-  );
-  onThree(
-    "doctor finds what is wrong; apply brings a node from nothing to online, once",
-    async (t, [a, b]) => {
-      await Promise.all([doctor(t, a), apply(t, b)]);
+      const second = async (): Promise<void> => {
+        await leavingProgram(t, b, "/dev/vdc");
+        await doctor(t, b, { own: "/dev/vdc", foreign: "/dev/vdd" });
+      };
+      const third = async (): Promise<void> => {
+        await globalHeartbeat(t, c, "/dev/vde");
+        await fresh(c);
+        await apply(t, c);
+      };
+      await Promise.all([holders(t, a), second(), third()]);
     },
   );
 }

@@ -50,10 +50,10 @@ export async function holders(t: ExecutionContext, node: Node): Promise<void> {
     killed.message,
   );
   t.is((await program.done).signal, "SIGKILL", "it was told to");
-  await node.run([KERNEL_LEAVES, "-K", "-d", "/dev/vdb", SERVICE]);
 
   // A reference of the C tool is nobody's that could be known: it is never taken for a leftover.
   await node.run([PEER_HB_CTL, "-S", "-d", "/dev/vdb", SERVICE]);
+  await node.run([KERNEL_LEAVES, "-K", "-d", "/dev/vdb", SERVICE]);
   t.regex((await refused(node, "offline")).message, new RegExp(`region ${region}: .*C tool`));
   await node.run([PEER_HB_CTL, "-K", "-d", "/dev/vdb", SERVICE]);
 

@@ -2,7 +2,7 @@
 import type { ExecutionContext } from "ava";
 import type { Finding } from "../../../ts/cluster/doctor.ts";
 import type { Plan } from "../../../ts/cluster/plan-types.ts";
-import { CLUSTER, format, uuidOf } from "../ours.ts";
+import { CLUSTER, format } from "../ours.ts";
 import type { Node } from "../vm/node.ts";
 import {
   adds,
@@ -50,11 +50,15 @@ export async function leavingProgram(t: ExecutionContext, node: Node, device: st
   t.is(await loaded(node), "");
 }
 
-/** Good, then with four faults at a time. /dev/vdc is of another cluster. */
-export async function doctor(t: ExecutionContext, node: Node): Promise<void> {
-  await Promise.all([
-    format(node, "/dev/vda"),
-    format(node, "/dev/vdc", { cluster: "other" }),
+/** Good, then with four faults at a time: one volume is another cluster's. */
+export async function doctor(
+  t: ExecutionContext,
+  node: Node,
+  { own, foreign }: { own: string; foreign: string },
+): Promise<void> {
+  const [orphan] = await Promise.all([
+    format(node, own),
+    format(node, foreign, { cluster: "other" }),
     steps(
       node,
       "sysctl -q kernel.panic_on_oops=1 kernel.panic=30",
@@ -63,19 +67,18 @@ export async function doctor(t: ExecutionContext, node: Node): Promise<void> {
       "o2cb online",
     ),
   ]);
-  await mount(node, "/dev/vda");
-  const good = await ours<{ findings: Finding[] }>(node, "doctor", "--device", "/dev/vda");
+  await mount(node, own);
+  const good = await ours<{ findings: Finding[] }>(node, "doctor", "--device", own);
   t.deepEqual(
     good.findings.filter(({ state }) => state !== "good"),
     [],
   );
   t.true(good.findings.length > 25, `${good.findings.length} findings`);
 
-  const orphan = await uuidOf(node, "/dev/vda");
   await node.run(["umount", "-i", "/vol"]);
   await node.setHbCtlPath("/opt/gone");
   await steps(node, "hostname strange");
-  const { status, stdout } = await node.try(["o2cb", "doctor", "--json", "--device", "/dev/vdc"]);
+  const { status, stdout } = await node.try(["o2cb", "doctor", "--json", "--device", foreign]);
   t.is(status, 1);
   const { findings } = (JSON.parse(stdout) as { result: { findings: Finding[] } }).result;
   const bad = findings.filter(({ state }) => state !== "good");
@@ -88,7 +91,7 @@ export async function doctor(t: ExecutionContext, node: Node): Promise<void> {
   ]);
   t.regex(found("hb-ctl-path")?.evidence ?? "", /\/opt\/gone .*no such program/);
   t.regex(found("host-name")?.evidence ?? "", /'strange'.*'n\d'/);
-  t.like(found("volume-stamp"), { subject: "/dev/vdc" });
+  t.like(found("volume-stamp"), { subject: foreign });
   t.regex(found("volume-stamp")?.evidence ?? "", /cluster 'other'.*cluster 'lab'/);
   t.like(found("leftovers"), { subject: orphan });
   for (const { remedy } of bad) t.truthy(remedy);
@@ -134,15 +137,15 @@ export async function apply(t: ExecutionContext, node: Node): Promise<void> {
   await steps(node, "o2cb stop", "rm /etc/default/o2cb");
 }
 
-/** Global heartbeat on /dev/vdd: started by ours, stopped and started by theirs, taken down by ours. */
-export async function globalHeartbeat(t: ExecutionContext, node: Node): Promise<void> {
+/** Global heartbeat: started by ours, stopped and started by theirs, taken down by ours. */
+export async function globalHeartbeat(t: ExecutionContext, node: Node, device: string): Promise<void> {
   await steps(
     node,
-    `mkfs.ocfs2 -F -x -q -H --cluster-stack=o2cb --cluster-name=${CLUSTER} --global-heartbeat /dev/vdd </dev/null`,
+    `mkfs.ocfs2 -F -x -q -H --cluster-stack=o2cb --cluster-name=${CLUSTER} --global-heartbeat ${device} </dev/null`,
     `o2cb add-cluster ${CLUSTER}`,
     adds(OURS, node, 7),
     `o2cb heartbeat-mode ${CLUSTER} global`,
-    `o2cb add-heartbeat ${CLUSTER} /dev/vdd`,
+    `o2cb add-heartbeat ${CLUSTER} ${device}`,
   );
   const planned = await ours(node, "online", "--dry-run");
   t.deepEqual((await ours(node, "online")).writes, planned.writes);
