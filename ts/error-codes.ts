@@ -44,6 +44,17 @@ export const errorCodes = {
   O2CB_NATIVE_MISSING: { sentence: "the native module for this platform is not installed", remedy: "install the package again for this platform, or build it with npm run build" },
   O2CB_NAMESPACE: { sentence: "this process is not in the host's own namespaces", remedy: "run it on the host itself, not in a container" },
   O2CB_ALREADY_RUNNING: { sentence: "another one runs on this host", remedy: "" },
+  O2CB_DLM_UNAVAILABLE: { sentence: "the distributed lock manager cannot be reached on this node", remedy: "load it and mount dlmfs: o2cb load" },
+  O2CB_DLM_FAILED: { sentence: "the distributed lock manager refused", remedy: "look at the kernel log" },
+  O2CB_INVALID_DOMAIN_NAME: { sentence: "the domain's name cannot be used", remedy: "" },
+  O2CB_DOMAIN_IN_USE: { sentence: "somebody on this node still uses the DLM domain", remedy: "" },
+  O2CB_INVALID_LOCK_NAME: { sentence: "the lock's name cannot be used", remedy: "" },
+  O2CB_LOCK_BUSY: { sentence: "the lock is held by somebody else", remedy: "" },
+  O2CB_LOCK_VALUE_INVALID: { sentence: "the lock's value block was lost", remedy: "write it again under an exclusive lock" },
+  O2CB_VOLUME_IN_USE: { sentence: "the volume is in use", remedy: "unmount it on every node and stop the programs that use it" },
+  O2CB_UNSUPPORTED_VOLUME: { sentence: "the volume is in a state that this cannot change", remedy: "run fsck.ocfs2 on the volume" },
+  O2CB_VERIFY_FAILED: { sentence: "what was written does not read back", remedy: "look at the kernel log and at the path to the disk" },
+  O2CB_BAD_UNDO_FILE: { sentence: "the undo file cannot be used", remedy: "" },
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

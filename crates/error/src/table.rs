@@ -70,6 +70,21 @@ codes! {
     NativeMissing "O2CB_NATIVE_MISSING" "the native module for this platform is not installed" "install the package again for this platform, or build it with npm run build"
     Namespace "O2CB_NAMESPACE" "this process is not in the host's own namespaces" "run it on the host itself, not in a container"
     AlreadyRunning "O2CB_ALREADY_RUNNING" "another one runs on this host" ""
+
+    // The DLM for programs.
+    DlmUnavailable "O2CB_DLM_UNAVAILABLE" "the distributed lock manager cannot be reached on this node" "load it and mount dlmfs: o2cb load"
+    DlmFailed "O2CB_DLM_FAILED" "the distributed lock manager refused" "look at the kernel log"
+    InvalidDomainName "O2CB_INVALID_DOMAIN_NAME" "the domain's name cannot be used" ""
+    DomainInUse "O2CB_DOMAIN_IN_USE" "somebody on this node still uses the DLM domain" ""
+    InvalidLockName "O2CB_INVALID_LOCK_NAME" "the lock's name cannot be used" ""
+    LockBusy "O2CB_LOCK_BUSY" "the lock is held by somebody else" ""
+    LockValueInvalid "O2CB_LOCK_VALUE_INVALID" "the lock's value block was lost" "write it again under an exclusive lock"
+    VolumeInUse "O2CB_VOLUME_IN_USE" "the volume is in use" "unmount it on every node and stop the programs that use it"
+
+    // Changes of a volume.
+    UnsupportedVolume "O2CB_UNSUPPORTED_VOLUME" "the volume is in a state that this cannot change" "run fsck.ocfs2 on the volume"
+    VerifyFailed "O2CB_VERIFY_FAILED" "what was written does not read back" "look at the kernel log and at the path to the disk"
+    BadUndoFile "O2CB_BAD_UNDO_FILE" "the undo file cannot be used" ""
 }
 
 impl Code {
