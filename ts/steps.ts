@@ -33,6 +33,8 @@ export type Step =
   /** the kernel now watches the heartbeat area until it is steady; expectedMs follows from its own rule */
   | { step: "start-heartbeat"; region: string; device: string; expectedMs: number; reason: string }
   | { step: "heartbeat"; region: string; milliseconds: number }
+  /** these nodes beat on the disk, or did a moment ago, and this kernel does not see them yet */
+  | { step: "wait-nodes"; region: string; nodes: readonly number[] }
   | { step: "reference"; region: string; references: number; persistent: boolean }
   /** the volume is mounted already: the new mount point shares its superblock and its one reference */
   | { step: "additional-mount"; region: string; references: number }

@@ -9,7 +9,7 @@ import { randomInt } from "node:crypto";
 import type { ExecutionContext } from "ava";
 import { Cycle, type Course } from "./cycles/drive.ts";
 import { MonitorKeeper } from "./cycles/keeper.ts";
-import { drawCycle, numbersOf } from "./cycles/plan.ts";
+import { drawCycle, numbersOf, startedByUs } from "./cycles/plan.ts";
 import { Writer } from "./cycles/writer.ts";
 import { assertCleanVolume, format, KERNEL_LEAVES, NOBODY_LEAVES } from "./ours.ts";
 import { scenario, sharedLab } from "./scenario.ts";
@@ -86,7 +86,8 @@ async function go(run: Run, upTo: number): Promise<string[]> {
       while ((run.begun[index] ?? 0) < mine && !run.failed) {
         const cycle = run.begun[index] ?? 0;
         run.begun[index] = cycle + 1;
-        const plan = drawCycle(numbersOf(SEED, course.device, cycle));
+        const drawn = drawCycle(numbersOf(SEED, course.device, cycle));
+        const plan = course.stays === undefined ? drawn : startedByUs(drawn);
         try {
           await new Cycle(course, plan).run();
         } catch (error) {

@@ -69,6 +69,10 @@ const lines: Lines = {
       `waiting about ${seconds(expectedMs)} for the heartbeat on '${device}' to become steady: ${reason}`,
     ),
   heartbeat: ({ milliseconds }) => detail(`the heartbeat is steady after ${seconds(milliseconds)}`),
+  "wait-nodes": ({ region, nodes }) =>
+    waiting(
+      `waiting until this kernel sees what beats in region ${region}, or has been silent for long: node ${nodes.join(", ")}`,
+    ),
   reference: ({ references: count, persistent }) =>
     detail(
       `${references(count)} to the region${persistent ? ", ours to stay once the volume is mounted" : ""}`,

@@ -4,6 +4,7 @@
 // disks only, while any block device will do here).
 import { isCode, O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
+import { pause } from "../pause.ts";
 import { findDevice } from "../region/find-device.ts";
 import { openVolume, type Volume } from "../volume.ts";
 import type { ClusterState } from "./registered.ts";
@@ -33,9 +34,9 @@ export async function findVolumes(
       for (const volume of found) checkHeartbeatVolume(volume, cluster);
       return found;
     } catch (error) {
-      const pause = pauses[round];
-      if (!isCode(error, "O2CB_UNKNOWN_REGION") || pause === undefined) throw error;
-      await sleep(pause, signal);
+      const wait = pauses[round];
+      if (!isCode(error, "O2CB_UNKNOWN_REGION") || wait === undefined) throw error;
+      await sleep(wait, signal);
     }
   }
 }
@@ -66,21 +67,11 @@ function checkHeartbeatVolume(volume: Volume, cluster: string): void {
 }
 
 /** Errors: O2CB_ABORTED. */
-function sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      if (!signal?.aborted) return resolve();
-      reject(
-        new O2cbError("O2CB_ABORTED", "the search for heartbeat devices was given up", {
-          operation: "start-heartbeat",
-          cause: signal.reason,
-        }),
-      );
-    };
-    const timer = setTimeout(end, milliseconds);
-    signal?.addEventListener("abort", end, { once: true });
-    if (signal?.aborted) end();
+async function sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await pause(milliseconds, signal);
+  if (!signal?.aborted) return;
+  throw new O2cbError("O2CB_ABORTED", "the search for heartbeat devices was given up", {
+    operation: "start-heartbeat",
+    cause: signal.reason,
   });
 }

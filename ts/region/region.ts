@@ -7,10 +7,11 @@
 import { readOptional, exists } from "../attributes.ts";
 import { isCode, isErrno, O2cbError } from "../errors.ts";
 import { kernelRelease } from "../kernel-release.ts";
-import type { Native, RegionGeometry, RegionLock } from "../native-types.ts";
+import type { HeartbeatSlot, Native, RegionGeometry, RegionLock } from "../native-types.ts";
 import { isLive, type LocalNode, type RunningCluster } from "../stack/cluster.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { heartbeatGeometry, type Volume } from "../volume.ts";
+import { seePeers } from "./peers.ts";
 import { removeRegion } from "./stop-region.ts";
 import { kernelName } from "./superblock.ts";
 
@@ -34,9 +35,9 @@ export function regionDirectory(cluster: RunningCluster, region: string): string
 }
 
 /**
- * Makes sure that the volume's region beats. Where nobody holds a reference and what is there cannot be trusted (half made,
+ * Makes sure that the volume's region beats, and that the kernel sees every node that beats there too. Where nobody holds a reference and what is there cannot be trusted (half made,
  * another device, no thread), it is removed and made again; where somebody does, a difference is an error.
- * Errors: O2CB_REGION_MISMATCH, O2CB_HEARTBEAT_FAILED, O2CB_INVALID_BLOCK_SIZE, O2CB_REGION_IN_USE, O2CB_ABORTED.
+ * Errors: O2CB_REGION_MISMATCH, O2CB_HEARTBEAT_FAILED, O2CB_INVALID_BLOCK_SIZE, O2CB_REGION_IN_USE, O2CB_ABORTED, those of seePeers.
  */
 export async function ensureRegion(
   context: RegionContext,
@@ -52,6 +53,7 @@ export async function ensureRegion(
     if (fault === null) {
       const reason = references > 0 ? "others use it" : "it was left running by a process that died";
       emit(onStep, { step: "adopt-region", region: volume.uuid, references, reason });
+      await seePeers(peersOf(context, node, geometry, null));
       return "adopted";
     }
     if (references > 0) {
@@ -106,7 +108,8 @@ async function createRegion(
   geometry: RegionGeometry,
 ): Promise<void> {
   const { native, volume, signal, onStep } = context;
-  const expected = await predictStart(context, node, geometry);
+  const before = await slotsBefore(context, geometry);
+  const expected = await predictStart(native, node, before);
   emit(onStep, { step: "create-region", region: volume.uuid });
   await native.makeDirectory(directory, { signal });
   try {
@@ -131,6 +134,7 @@ async function createRegion(
       });
     }
     emit(onStep, { step: "heartbeat", region: volume.uuid, milliseconds: Date.now() - began });
+    await seePeers(peersOf(context, node, geometry, before));
   } catch (error) {
     const failure = explainStart(error, context, directory);
     try {
@@ -182,28 +186,43 @@ function explainStart(error: unknown, context: RegionContext, directory: string)
   );
 }
 
+function peersOf(
+  { native, volume, cluster, signal, onStep }: RegionContext,
+  node: LocalNode,
+  geometry: RegionGeometry,
+  before: readonly HeartbeatSlot[] | null,
+): Parameters<typeof seePeers>[0] {
+  const { device, uuid: region } = volume;
+  return { native, device, region, geometry, node, cluster, before, signal, onStep };
+}
+
+/** The blocks before the start; null where they cannot be read: the start itself meets the same disk and says what is wrong with it. */
+async function slotsBefore(
+  { native, volume, signal }: RegionContext,
+  geometry: RegionGeometry,
+): Promise<HeartbeatSlot[] | null> {
+  try {
+    return await native.readHeartbeatSlots(volume.device, geometry, { signal });
+  } catch (error) {
+    if (isCode(error, "O2CB_ABORTED")) throw error;
+    return null;
+  }
+}
+
 /**
  * How long the start will take by the kernel's own rule (kernel-abi 1.8): three steady iterations, one more on an area this
  * node never wrote, one more when no other region makes this node live. Peers that come or go add theirs.
  */
 async function predictStart(
-  context: RegionContext,
+  native: Native,
   node: LocalNode,
-  geometry: RegionGeometry,
+  before: readonly HeartbeatSlot[] | null,
 ): Promise<{ expectedMs: number; reason: string }> {
-  const { native, volume } = context;
   let iterations = STEADY_ITERATIONS;
   const reasons = [`${STEADY_ITERATIONS} steady rounds of ${ITERATION_MS / 1000} s`];
-  try {
-    const slot = { ...geometry, startBlock: geometry.startBlock + BigInt(node.number), blocks: 1 };
-    const [own] = await native.readHeartbeatSlots(volume.device, slot, { signal: context.signal });
-    if (own !== undefined && own.sequence === 0n) {
-      iterations += 1;
-      reasons.push("one more on a heartbeat area this node never used");
-    }
-  } catch (error) {
-    // Only the forecast suffers; the start itself meets the same disk and says what is wrong with it.
-    if (isCode(error, "O2CB_ABORTED")) throw error;
+  if (before?.find(({ slot }) => slot === node.number)?.sequence === 0n) {
+    iterations += 1;
+    reasons.push("one more on a heartbeat area this node never used");
   }
   if ((await isLive(native, node)) !== true) {
     iterations += 1;

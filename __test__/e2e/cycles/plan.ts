@@ -96,6 +96,18 @@ export function drawCycle(next: () => number): CyclePlan {
   return { mounts, order, auditMounted, auditBetween, auditAfter, monitor };
 }
 
+/**
+ * The same cycle with its heartbeat started by us, for a volume that another node has mounted. The C tool's start trusts the kernel's
+ * three steady rounds, and on machines as busy as these the kernel may not have seen a living node by then: its mount then
+ * replayed that node's journal (seen once in 150 cycles), and the volume and the DLM are broken from then on. Ours waits (ts/region/peers.ts).
+ * The C tool's further mounts stay as drawn.
+ */
+export function startedByUs(plan: CyclePlan): CyclePlan {
+  const [first, ...rest] = plan.mounts;
+  if (first === undefined || !first.by.startsWith("peer")) return plan;
+  return { ...plan, mounts: [{ ...first, by: first.by === "peer" ? "ours" : "ours-killed" }, ...rest] };
+}
+
 function round(seconds: number): number {
   return Math.round(seconds * 100) / 100;
 }
