@@ -107,6 +107,15 @@ export class Machine {
     this.#child.kill("SIGKILL");
   }
 
+  /** Stands still, its clock too, until `thaw`: what the other machines see of one that is very busy, or behind a disk that hangs. */
+  freeze(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#child.kill("SIGCONT");
+  }
+
   /** It is going to end by itself, as it was told to. */
   expectEnd(why: string): void {
     this.#expected = why;
