@@ -25,6 +25,26 @@ export declare class EventWatch {
   release(): void
 }
 
+/** `LockspaceLock` of ts/native-types.ts. The collector gives up what JavaScript forgot. */
+export declare class FsdlmLock {
+  /** The value; null where it was lost. */
+  readValue(): Uint8Array | null
+  /** Another value. */
+  writeValue(value: Uint8Array): void
+  /** Waits until somebody else wants it. */
+  wanted(cancellation?: Cancellation | undefined | null): Promise<undefined>
+  /** Gives it up; twice does nothing. */
+  release(): Promise<undefined>
+}
+
+/** `Lockspace` of ts/native-types.ts. The collector leaves what JavaScript forgot. */
+export declare class FsdlmSpace {
+  /** A lock of it; null where a trylock is refused. */
+  lock(cancellation: Cancellation | undefined | null, name: string, exclusive: boolean, trylock: boolean): Promise<FsdlmLock | undefined | null>
+  /** Leaves it; twice does nothing. */
+  close(): Promise<undefined>
+}
+
 /** An open descriptor whose being open matters: a claim, a lock. */
 export declare class HeldDescriptor {
   /** Closes it; twice does nothing. */
@@ -138,8 +158,14 @@ export interface MountRequest {
 /** The mount table. */
 export declare function mounts(cancellation?: Cancellation | undefined | null, namespace?: string | undefined | null): Promise<Array<MountEntry>>
 
+/** Takes a stand-in for libdlm, before any was loaded. */
+export declare function onlyForTestsLibdlm(path: string): Promise<undefined>
+
 /** Panics on a worker thread. */
 export declare function onlyForTestsPanic(cancellation?: Cancellation | undefined | null): Promise<undefined>
+
+/** Loads libdlm and joins a lockspace. */
+export declare function openLockspace(cancellation: Cancellation | undefined | null, name: string): Promise<FsdlmSpace>
 
 /** `PathFacts` of ts/native-types.ts. */
 export interface PathFacts {

@@ -182,6 +182,37 @@ export interface EventWatch extends Held {
   next(options?: CallOptions): Promise<WatchEvent[]>;
 }
 
+/** How a lock of the distributed lock manager is held: PR by any number of nodes, EX by one. */
+export type LockLevel = "PR" | "EX";
+
+/** This process's membership in a lockspace of fs/dlm. */
+export interface Lockspace {
+  /**
+   * Null only with `trylock`, where it is refused now. Given up by `signal` it settles once the DLM has answered that: an error means that
+   * nothing is held, and a grant that was faster stands.
+   */
+  lock(
+    name: string,
+    level: LockLevel,
+    trylock: boolean,
+    options?: CallOptions,
+  ): Promise<LockspaceLock | null>;
+  /** O2CB_DOMAIN_IN_USE while this process holds or awaits a lock of it. Nothing can end it; twice does nothing. */
+  close(): Promise<void>;
+}
+
+/** A lock of fs/dlm, held by this process: other processes of this node are kept out like other nodes. */
+export interface LockspaceLock {
+  /** 32 bytes: what came with the lock, or was written since; null where it was lost with a holder. Never blocks. */
+  readValue(): Uint8Array | null;
+  /** exactly 32 bytes; needs EX; others see it after the release. Never blocks. */
+  writeValue(value: Uint8Array): void;
+  /** settles when somebody else wants the lock; O2CB_ABORTED where it is released meanwhile */
+  wanted(options?: CallOptions): Promise<void>;
+  /** gives it up and waits until the DLM says so, which nothing can end; twice does nothing */
+  release(): Promise<void>;
+}
+
 export interface Native {
   // -- volumes and devices
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts>;
@@ -236,6 +267,13 @@ export interface Native {
   /** every mount namespace that has a process, this one first */
   mountNamespaces(options?: CallOptions): Promise<MountNamespace[]>;
   watchEvents(options?: CallOptions): Promise<EventWatch>;
+
+  // -- the distributed lock manager
+  /**
+   * Joins a lockspace of fs/dlm through libdlm, which is loaded then; made (0600) where this node has none of that name. It waits for
+   * dlm_controld, and nothing can end that. O2CB_DLM_UNAVAILABLE without the library or the kernel's control device.
+   */
+  openLockspace(name: string, options?: CallOptions): Promise<Lockspace>;
 
   // -- the rest
   /** ioprio_set(2) for one process */

@@ -11,7 +11,16 @@ import { getSystemErrorMap } from "node:util";
 import type * as binding from "../native/index.d.ts";
 import { errorCodes, type ErrorCode } from "./error-codes.ts";
 import { O2cbError } from "./errors.ts";
-import type { CallOptions, EventWatch, Held, Native, RegionLock, WatchEvent } from "./native-types.ts";
+import type {
+  CallOptions,
+  EventWatch,
+  Held,
+  Lockspace,
+  LockspaceLock,
+  Native,
+  RegionLock,
+  WatchEvent,
+} from "./native-types.ts";
 
 export type * from "./native-types.ts";
 
@@ -240,6 +249,20 @@ function wrap(module: Module): Native {
     };
   };
 
+  const lockspaceLock = (one: binding.FsdlmLock): LockspaceLock => ({
+    readValue: () => now(() => one.readValue()) ?? null,
+    writeValue: (value) => now(() => one.writeValue(value)),
+    wanted: (options = {}) => run("await-blocking", options, (c) => one.wanted(c)),
+    release: () => run("release-lock", {}, () => one.release()),
+  });
+  const lockspace = (one: binding.FsdlmSpace): Lockspace => ({
+    lock: async (name, level, trylock, options = {}) => {
+      const held = await run("take-lock", options, (c) => one.lock(c, name, level === "EX", trylock));
+      return held ? lockspaceLock(held) : null;
+    },
+    close: () => run("close-lockspace", {}, () => one.close()),
+  });
+
   return {
     readVolume: (device, options = {}) => run("read-volume", options, (c) => module.readVolume(c, device)),
     readHeartbeatSlots: (device, { startBlock, blockBytes, blocks }, options = {}) =>
@@ -296,6 +319,9 @@ function wrap(module: Module): Native {
     mountNamespaces: (options = {}) => run("list-namespaces", options, (c) => module.mountNamespaces(c)),
     watchEvents: async (options = {}) =>
       watch(await run("watch-events", options, (c) => module.watchEvents(c))),
+
+    openLockspace: async (name, options = {}) =>
+      lockspace(await run("open-lockspace", options, (c) => module.openLockspace(c, name))),
 
     setIoPriority: (pid, ioClass, level) =>
       run("set-io-priority", {}, () =>

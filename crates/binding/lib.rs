@@ -12,6 +12,7 @@
 mod blocking;
 mod errors;
 mod files;
+mod fsdlm;
 mod held;
 mod mounts;
 mod only_for_tests;
