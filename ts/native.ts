@@ -257,8 +257,8 @@ function wrap(module: Module): Native {
   });
   const lockspace = (one: binding.FsdlmSpace): Lockspace => ({
     lock: async (name, level, trylock, options = {}) => {
-      const held = await run("take-lock", options, (c) => one.lock(c, name, level === "EX", trylock));
-      return held ? lockspaceLock(held) : null;
+      const granted = await run("take-lock", options, (c) => one.lock(c, name, level === "EX", trylock));
+      return granted ? lockspaceLock(granted) : null;
     },
     close: () => run("close-lockspace", {}, () => one.close()),
   });

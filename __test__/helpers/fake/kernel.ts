@@ -9,6 +9,7 @@ import { WatchedMap } from "./directory-events.ts";
 import { Dlmfs, type DlmfsHost, type Domain } from "./dlmfs.ts";
 import { modernKernel, moduleDependencies, type KernelFeatures } from "./features.ts";
 import { Gates, type Hold } from "./gates.ts";
+import type { Fsdlm } from "./fsdlm.ts";
 import { differences, inventory } from "./leftovers.ts";
 import { mountKernelTree, mountTrees } from "./machine-tree.ts";
 import { modprobe } from "./modules.ts";
@@ -57,6 +58,8 @@ export class FakeKernel extends Processes implements ConfigfsHost, DlmfsHost {
   readonly superblocks = new Set<Superblock>();
   /** DLM domains that are no mount's */
   readonly domains = new WatchedMap<Domain & { events?: undefined }>();
+  /** the cluster's fs/dlm, which machines share; null: this one has no libdlm */
+  fsdlm: Fsdlm | null = null;
   /** abstract socket names that answer, with the descriptor a connection gets */
   readonly abstractSockets = new Map<string, () => number>();
   /** I/O priorities that were set */

@@ -33,6 +33,7 @@ export function inventory(kernel: FakeKernel): string[] {
       `superblock of ${superblock.device.name} (${superblock.dying ? "dying" : `${superblock.users} users`})`,
     );
   for (const domain of kernel.domains.keys()) found.push(`domain ${domain}`);
+  for (const member of kernel.fsdlm?.members ?? []) found.push(`lockspace ${member}`);
   for (const disk of kernel.disks) {
     if (disk.claim !== null && !kernel.superblocks.has(disk.claim as never))
       found.push(`claim of ${disk.name} by ${disk.claim.by}`);

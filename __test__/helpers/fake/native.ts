@@ -7,6 +7,7 @@ import type {
   EventWatch,
   Held,
   HeartbeatSlot,
+  Lockspace,
   MountEntry,
   MountNamespace,
   MountRequest,
@@ -21,6 +22,7 @@ import { BlockDevice } from "./device.ts";
 import { deferred } from "./deferred.ts";
 import { abortedCall, openFailed, Refusal, refuse, refuseWithCode } from "./errors.ts";
 import { FakeFiles } from "./files.ts";
+import { openLockspace } from "./fsdlm.ts";
 import { mount, mountTable, namespaceAt, namespaceTable, unmount } from "./mount-calls.ts";
 import { acquireRegion, queryRegion } from "./region-lock.ts";
 import type { TreeNode } from "./tree.ts";
@@ -131,6 +133,12 @@ export class FakeNative extends FakeFiles implements Native {
 
   watchEvents(options?: CallOptions): Promise<EventWatch> {
     return this.call("watchEvents", [], options?.signal, () => new FakeEventWatch(this));
+  }
+
+  // -- the distributed lock manager
+
+  openLockspace(name: string, options?: CallOptions): Promise<Lockspace> {
+    return this.call("openLockspace", [name], options?.signal, () => openLockspace(this, name), null);
   }
 
   // -- the rest

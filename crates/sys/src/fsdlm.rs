@@ -62,7 +62,7 @@ impl Lockspace {
             return Err(given_up(OPERATION, "dlm_create_lockspace"));
         }
         if !library.devices.is_empty() && !has_control_device(library.devices) {
-            let detail = "the kernel has no DLM control device; load the module dlm and start dlm_controld (systemctl start dlm)";
+            let detail = "the kernel has no control device of the DLM";
             return Err(Error::new(Code::DlmUnavailable, OPERATION, detail));
         }
         Space::open(OPERATION, library, name).map(|space| Lockspace(Arc::new(space)))

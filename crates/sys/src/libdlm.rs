@@ -17,8 +17,6 @@ use ocfs2_group_error::{Code, Error, Result};
 const OPERATION: &str = "load-libdlm";
 /// The one for programs with threads; the other is the same without its own thread for answers, which is not used here.
 const FILES: [&CStr; 2] = [c"libdlm.so.3", c"libdlm_lt.so.3"];
-const INSTALL: &str =
-    "install the package that holds it (Debian: libdlm3; Fedora and SUSE: dlm-lib, libdlm3)";
 
 /// `struct dlm_lksb`: what the library fills in for one lock.
 #[repr(C)]
@@ -70,7 +68,7 @@ static LOADED: OnceLock<Library> = OnceLock::new();
 /// The installed library. A failure is not remembered, so that installing it helps without a restart.
 ///
 /// # Errors
-/// O2CB_DLM_UNAVAILABLE where it is missing, or too old or too new.
+/// O2CB_DLM_UNAVAILABLE where it is missing, or lacks a function. The operation tells it from a kernel without DLM.
 pub fn installed() -> Result<&'static Library> {
     if let Some(library) = LOADED.get() {
         return Ok(library);
@@ -111,7 +109,7 @@ fn load(file: &CStr, devices: &'static str) -> Result<Library> {
     // SAFETY: the name is a NUL-terminated string; the initialisers of libdlm touch nothing but its own data.
     let library = unsafe { libc::dlopen(file.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     if library.is_null() {
-        return Err(unavailable(&format!("it cannot be loaded: {}", last_failure())));
+        return Err(unavailable(&last_failure()));
     }
     let symbol = |name: &CStr| {
         // SAFETY: the handle is valid for ever, since it is never closed; the name is a NUL-terminated string.
@@ -149,9 +147,5 @@ fn last_failure() -> String {
 }
 
 fn unavailable(why: &str) -> Error {
-    Error::new(
-        Code::DlmUnavailable,
-        OPERATION,
-        format!("libdlm is needed for this cluster stack; {why}; {INSTALL}"),
-    )
+    Error::new(Code::DlmUnavailable, OPERATION, format!("libdlm cannot be used: {why}"))
 }
