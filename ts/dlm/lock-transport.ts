@@ -5,10 +5,9 @@
 // above this has to keep the holders of one node apart; a value block of 64 bytes (dlmfs) or 32 (fsdlm) travels with a lock.
 //
 // No policy is here: waiting, giving up, sharing within a process and between the processes of a node is ts/dlm/lock-space.ts.
-import type { CallOptions } from "../native-types.ts";
+import type { CallOptions, LockLevel } from "../native-types.ts";
 
-/** Protected read: any number of nodes. Exclusive: one. */
-export type LockLevel = "PR" | "EX";
+export type { LockLevel } from "../native-types.ts";
 
 export interface AcquireOptions extends CallOptions {
   /** do not queue: null where it is not to be had at once. Without it the call may sleep where nothing can end it. */
