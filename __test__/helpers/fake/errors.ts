@@ -84,6 +84,9 @@ const butForTheCaller =
 /** Only what is the caller's own trouble keeps its code (crates/sys, fsdlm). */
 const dlmFailed = (errno: string): ErrorCode | null =>
   ["EPERM", "EACCES", "EROFS", "ENOMEM"].includes(errno) ? null : "O2CB_DLM_FAILED";
+/** crates/sys, dlmfs::refused */
+const dlmRefused = (errno: string): ErrorCode | null =>
+  ["EINTR", "ENOENT", "EPERM", "EACCES", "ENOMEM"].includes(errno) ? null : "O2CB_DLM_FAILED";
 
 export const callKinds = {
   readVolume: { operation: "read-volume", syscall: "open", recode: openFailed },
@@ -132,6 +135,14 @@ export const callKinds = {
   "LockspaceLock.writeValue": { operation: "write-value", syscall: "write" },
   "LockspaceLock.wanted": { operation: "await-blocking", syscall: "poll" },
   "LockspaceLock.release": { operation: "release-lock", syscall: "dlm_ls_unlock", recode: dlmFailed },
+  openDlmLock: { operation: "open-dlm-lock", syscall: "open", recode: dlmRefused },
+  openDlmLockApart: { operation: "open-dlm-lock", syscall: "open", recode: dlmRefused },
+  unlinkDlmLock: { operation: "unlink-dlm-lock", syscall: "unlink" },
+  lockRange: { operation: "lock-range", syscall: "open" },
+  "DlmLock.readValue": { operation: "dlm-lock-value", syscall: "pread" },
+  "DlmLock.writeValue": { operation: "dlm-lock-value", syscall: "pwrite" },
+  "DlmLock.waitBlocked": { operation: "wait-dlm-blocked", syscall: "poll" },
+  "DlmLock.close": { operation: "release", syscall: "close" },
   setIoPriority: { operation: "set-io-priority", syscall: "ioprio_set" },
   runProgram: { operation: "run-program", syscall: "posix_spawn" },
   lockFile: { operation: "lock-file", syscall: "open", recode: among("O2CB_TIMEOUT", "EAGAIN") },

@@ -20,15 +20,15 @@ import type {
 } from "../../../ts/native-types.ts";
 import { BlockDevice } from "./device.ts";
 import { deferred } from "./deferred.ts";
+import { FakeDlm } from "./dlm-calls.ts";
 import { abortedCall, openFailed, Refusal, refuse, refuseWithCode } from "./errors.ts";
-import { FakeFiles } from "./files.ts";
 import { openLockspace } from "./fsdlm.ts";
 import { mount, mountTable, namespaceAt, namespaceTable, unmount } from "./mount-calls.ts";
 import { acquireRegion, queryRegion } from "./region-lock.ts";
 import type { TreeNode } from "./tree.ts";
 import { FakeEventWatch } from "./watch.ts";
 
-export class FakeNative extends FakeFiles implements Native {
+export class FakeNative extends FakeDlm implements Native {
   // -- volumes and devices
 
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts> {
