@@ -39,12 +39,24 @@ export declare class EventWatch {
   release(): void
 }
 
+/** `ForegroundProgram` of ts/native-types.ts. */
+export declare class ForegroundProgram {
+  /** Its number. */
+  pid(): number
+  /** Sends a signal; false where it has ended. */
+  kill(signal: number): boolean
+  /** Its exit status, 128+n where signal n ended it. */
+  ended(): Promise<number>
+}
+
 /** `LockspaceLock` of ts/native-types.ts. The collector gives up what JavaScript forgot. */
 export declare class FsdlmLock {
   /** The value; null where it was lost. */
   readValue(): Uint8Array | null
   /** Another value. */
   writeValue(value: Uint8Array): void
+  /** Whether somebody else wants it. */
+  isWanted(): boolean
   /** Waits until somebody else wants it. */
   wanted(cancellation?: Cancellation | undefined | null): Promise<undefined>
   /** Gives it up; twice does nothing. */
@@ -248,6 +260,9 @@ export declare function setIoPriority(pid: number, ioClass: number, level: numbe
 
 /** Opens the device and writes its descriptor to the region. */
 export declare function startHeartbeat(cancellation: Cancellation | undefined | null, directory: string, device: string): Promise<undefined>
+
+/** Starts a program that has our standard streams. */
+export declare function startProgram(file: string, arguments: Array<string>, environment: Record<string, string>, keepOpen: Array<string>): Promise<ForegroundProgram>
 
 /** Makes the node give a cached lock up; false where somebody on it holds it. */
 export declare function unlinkDlmLock(cancellation: Cancellation | undefined | null, path: string): Promise<boolean>

@@ -207,6 +207,8 @@ export interface LockspaceLock {
   readValue(): Uint8Array | null;
   /** exactly 32 bytes; needs EX; others see it after the release. Never blocks. */
   writeValue(value: Uint8Array): void;
+  /** whether somebody else has wanted the lock since it was taken; never blocks */
+  isWanted(): boolean;
   /** settles when somebody else wants the lock; O2CB_ABORTED where it is released meanwhile */
   wanted(options?: CallOptions): Promise<void>;
   /** gives it up and waits until the DLM says so, which nothing can end; twice does nothing */
@@ -231,6 +233,25 @@ export interface DlmLock {
 export interface RangeLock extends Held {
   /** whether another process waits for it; never blocks */
   isAwaited(): boolean;
+}
+
+export interface ProgramRequest {
+  /** looked for in PATH where it has no slash */
+  file: string;
+  args: readonly string[];
+  /** what its environment has besides this process's */
+  environment: Readonly<Record<string, string>>;
+  /** descriptors of this process whose file's path holds one of these stay open in it and in its children */
+  keepOpen: readonly string[];
+}
+
+/** A program with this process's standard streams and terminal. The kernel kills it when this process ends, however that comes about. */
+export interface ForegroundProgram {
+  readonly pid: number;
+  /** sends a signal by its number; false where it has ended */
+  kill(signal: number): boolean;
+  /** its exit status, 128+n where signal n ended it */
+  ended(): Promise<number>;
 }
 
 export interface Native {
@@ -332,6 +353,8 @@ export interface Native {
   setIoPriority(pid: number, ioClass: number, level: number): Promise<void>;
   /** runs a program by absolute path with an empty environment but PATH and LC_ALL=C; its exit status (128+n for a signal) */
   runProgram(path: string, args: readonly string[], options?: CallOptions): Promise<number>;
+  /** fork(2) and execve(2); the error has the latter's errno, such as ENOENT */
+  startProgram(request: ProgramRequest): Promise<ForegroundProgram>;
   /** flock(2) LOCK_EX on a file that is created (0600, its directory 0755) where missing; O2CB_TIMEOUT after timeoutMs */
   lockFile(path: string, timeoutMs: number, options?: CallOptions): Promise<Held>;
   /** connects to an abstract Unix stream socket by its exact name; the descriptor, close-on-exec, non-blocking */

@@ -15,6 +15,7 @@ import type {
   CallOptions,
   DlmLock,
   EventWatch,
+  ForegroundProgram,
   Held,
   LockLevel,
   Lockspace,
@@ -278,6 +279,7 @@ function wrap(module: Module): Native {
   const lockspaceLock = (one: binding.FsdlmLock): LockspaceLock => ({
     readValue: () => now(() => one.readValue()) ?? null,
     writeValue: (value) => now(() => one.writeValue(value)),
+    isWanted: () => now(() => one.isWanted()),
     wanted: (options = {}) => run("await-blocking", options, (c) => one.wanted(c)),
     release: () => run("release-lock", {}, () => one.release()),
   });
@@ -287,6 +289,12 @@ function wrap(module: Module): Native {
       return granted ? lockspaceLock(granted) : null;
     },
     close: () => run("close-lockspace", {}, () => one.close()),
+  });
+
+  const program = (one: binding.ForegroundProgram): ForegroundProgram => ({
+    pid: one.pid(),
+    kill: (signal) => now(() => one.kill(whole("signal", signal, 64))),
+    ended: () => run("await-program", {}, () => one.ended()),
   });
 
   return {
@@ -377,6 +385,12 @@ function wrap(module: Module): Native {
       ),
     runProgram: (path, args, options = {}) =>
       run("run-program", options, (c) => module.runProgram(c, path, [...args])),
+    startProgram: async ({ file, args, environment, keepOpen }) =>
+      program(
+        await run("start-program", {}, () =>
+          module.startProgram(file, [...args], { ...environment }, [...keepOpen]),
+        ),
+      ),
     lockFile: async (path, timeoutMs, options = {}) =>
       held(
         await run("lock-file", options, (c) =>

@@ -75,6 +75,12 @@ impl FsdlmLock {
         self.0.write_value(bytes).map_err(|error| to_js(env, &error))
     }
 
+    /// Whether somebody else wants it.
+    #[napi(catch_unwind)]
+    pub fn is_wanted(&self) -> bool {
+        self.0.is_wanted()
+    }
+
     /// Waits until somebody else wants it.
     #[napi(catch_unwind)]
     pub fn wanted<'env>(

@@ -18,6 +18,7 @@ mod held;
 mod mounts;
 mod only_for_tests;
 mod others;
+mod programs;
 mod regions;
 mod values;
 mod volumes;

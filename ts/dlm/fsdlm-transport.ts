@@ -21,6 +21,7 @@ export class FsdlmTransport implements LockTransport {
   readonly domain: string;
   readonly valueBytes = VALUE_BYTES;
   readonly canNotify = true;
+  readonly canCancel = true;
   readonly #space: Lockspace;
 
   private constructor(domain: string, space: Lockspace) {
@@ -85,6 +86,10 @@ class FsdlmLock implements TransportLock {
 
   blocked(options: CallOptions = {}): Promise<void> {
     return this.#lock.wanted(options);
+  }
+
+  isBlocked(): boolean {
+    return this.#lock.isWanted();
   }
 
   /** Whether the node shall drop it is no question here: it keeps nothing. */

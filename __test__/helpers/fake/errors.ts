@@ -145,6 +145,8 @@ export const callKinds = {
   "DlmLock.close": { operation: "release", syscall: "close" },
   setIoPriority: { operation: "set-io-priority", syscall: "ioprio_set" },
   runProgram: { operation: "run-program", syscall: "posix_spawn" },
+  startProgram: { operation: "start-program", syscall: "execve" },
+  "ForegroundProgram.ended": { operation: "await-program", syscall: "waitid" },
   lockFile: { operation: "lock-file", syscall: "open", recode: among("O2CB_TIMEOUT", "EAGAIN") },
   connectAbstract: { operation: "connect-abstract", syscall: "connect" },
   "RegionLock.references": {

@@ -17,9 +17,13 @@ class Request {
   readonly level: LockLevel;
   readonly granted = deferred<void>();
   readonly wanted = deferred<void>();
+  isWanted = false;
 
   constructor(level: LockLevel) {
     this.level = level;
+    void this.wanted.promise.then(() => {
+      this.isWanted = true;
+    });
   }
 }
 
@@ -192,6 +196,10 @@ class FakeLockspaceLock implements LockspaceLock {
       this.#value = Uint8Array.from(value);
       this.#written = true;
     });
+  }
+
+  isWanted(): boolean {
+    return this.#held && this.#request.isWanted;
   }
 
   wanted(options?: CallOptions): Promise<void> {

@@ -2,6 +2,7 @@
 // look at what is left. What a process can do to it is in native.ts, what the C tools do in c-tools.ts.
 //
 // Facts relied on: stated in the files that it is made of: processes, configfs, region, ocfs2, dlmfs, watch, semaphores, vfs, machine-tree.
+import type { ProgramRequest } from "../../../ts/native-types.ts";
 import { CTools } from "./c-tools.ts";
 import type { FakeClock } from "./clock.ts";
 import type { Cluster, ConfigfsHost } from "./configfs.ts";
@@ -65,6 +66,11 @@ export class FakeKernel extends Processes implements ConfigfsHost, DlmfsHost {
   /** the locks of all domains, with what other nodes have of them */
   readonly dlmLocks = new DlmLocks();
   readonly rangeLocks = new RangeLocks();
+  /** what was run in the foreground, and the signals that it got */
+  readonly started: ProgramRequest[] = [];
+  readonly signals: number[] = [];
+  /** what a signal does to such a program, in place of its end */
+  onSignal: ((signal: number) => void) | null = null;
   /** abstract socket names that answer, with the descriptor a connection gets */
   readonly abstractSockets = new Map<string, () => number>();
   /** I/O priorities that were set */

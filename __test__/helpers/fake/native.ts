@@ -5,6 +5,7 @@
 import type {
   CallOptions,
   EventWatch,
+  ForegroundProgram,
   Held,
   HeartbeatSlot,
   Lockspace,
@@ -12,6 +13,7 @@ import type {
   MountNamespace,
   MountRequest,
   Native,
+  ProgramRequest,
   RegionGeometry,
   RegionLock,
   SemaphoreFacts,
@@ -24,6 +26,7 @@ import { FakeDlm } from "./dlm-calls.ts";
 import { abortedCall, openFailed, Refusal, refuse, refuseWithCode } from "./errors.ts";
 import { openLockspace } from "./fsdlm.ts";
 import { mount, mountTable, namespaceAt, namespaceTable, unmount } from "./mount-calls.ts";
+import { startProgram } from "./programs.ts";
 import { acquireRegion, queryRegion } from "./region-lock.ts";
 import type { TreeNode } from "./tree.ts";
 import { FakeEventWatch } from "./watch.ts";
@@ -170,6 +173,10 @@ export class FakeNative extends FakeDlm implements Native {
         child.end();
       }
     });
+  }
+
+  startProgram(request: ProgramRequest): Promise<ForegroundProgram> {
+    return this.call("startProgram", [request], undefined, () => startProgram(this, request), request.file);
   }
 
   lockFile(path: string, timeoutMs: number, options?: CallOptions): Promise<Held> {

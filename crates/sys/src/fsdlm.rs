@@ -170,6 +170,11 @@ impl Lock {
         Ok(())
     }
 
+    /// Whether somebody else has wanted the lock since it was taken.
+    pub fn is_wanted(&self) -> bool {
+        self.ticket.is_wanted()
+    }
+
     /// Waits until somebody else wants the lock.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ pub mod dlmfs_apart;
 pub mod durable_file;
 pub mod error;
 pub mod event_watch;
+pub mod foreground;
 mod fs_context;
 pub mod fsdlm;
 pub mod heartbeat;

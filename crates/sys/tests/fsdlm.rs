@@ -179,7 +179,9 @@ fn who_wants_the_lock_is_heard_of() {
     let space = open("AAAA").unwrap();
     let lock = Arc::new(take(&space, "wanted", false).unwrap().unwrap());
     lock.wanted(&Cancel::new()).unwrap();
+    assert!(lock.is_wanted());
     let quiet = Arc::new(take(&space, "quiet", false).unwrap().unwrap());
+    assert!(!quiet.is_wanted());
     let wait = |cancel: &Cancel| {
         started(cancel, {
             let quiet = Arc::clone(&quiet);

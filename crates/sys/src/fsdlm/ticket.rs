@@ -111,7 +111,12 @@ impl Ticket {
     /// Waits until somebody wants the lock (true) or it has ended (false). EINTR as in [`Ticket::wait`].
     pub(super) fn wait_until_wanted(&self) -> std::result::Result<bool, Errno> {
         poll(&mut [PollFd::new(&self.notice, PollFlags::IN)], None)?;
-        Ok(self.wanted.load(Ordering::SeqCst))
+        Ok(self.is_wanted())
+    }
+
+    /// Whether somebody wants the lock.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::SeqCst)
     }
 
     /// The lock is held no more: whoever waits for others to want it hears so.
