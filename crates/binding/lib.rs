@@ -19,5 +19,6 @@ mod only_for_tests;
 mod others;
 mod regions;
 mod values;
+mod volume_details;
 mod volumes;
 mod watches;

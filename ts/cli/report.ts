@@ -142,9 +142,11 @@ export function reporter(style: ReportStyle, terminal: Terminal): OnStep {
   };
 }
 
-/** The last line of a success with --json. */
+/** The last line of a success with --json. Numbers of 64 bits are text: JSON's readers would round them. */
 export function resultLine(data: object, status: number): string {
-  const plain = (_key: string, value: unknown): unknown =>
-    value instanceof Error ? failureData(value) : value;
+  const plain = (_key: string, value: unknown): unknown => {
+    if (typeof value === "bigint") return value.toString();
+    return value instanceof Error ? failureData(value) : value;
+  };
   return JSON.stringify({ result: data, status }, plain);
 }
