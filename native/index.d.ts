@@ -135,8 +135,31 @@ export interface HeartbeatSlot {
   deadMs: number
 }
 
+/** `InodeFacts` of ts/native-types.ts. */
+export interface InodeFacts {
+  generation: number
+  size: bigint
+  clusters: number
+  mode: number
+  flags: number
+  bitsUsed: number | null
+  bitsAll: number | null
+}
+
 /** What a path is. */
 export declare function inspectPath(cancellation: Cancellation | undefined | null, path: string, namespace?: string | undefined | null): Promise<PathFacts>
+
+/** Everything a volume says of itself. */
+export declare function inspectVolume(cancellation: Cancellation | undefined | null, device: string, partial: boolean): Promise<VolumeDetails>
+
+/** `JournalFacts` of ts/native-types.ts. */
+export interface JournalFacts {
+  slot: number
+  block: bigint
+  generation: number
+  dirty: boolean
+  recoveryGeneration: number
+}
 
 /** Names of the sub-directories. */
 export declare function listDirectories(cancellation: Cancellation | undefined | null, path: string): Promise<Array<string>>
@@ -258,11 +281,54 @@ export interface SemaphoreFacts {
 /** ioprio_set(2). */
 export declare function setIoPriority(pid: number, ioClass: number, level: number): Promise<undefined>
 
+/** `SlotOwner` of ts/native-types.ts. */
+export interface SlotOwner {
+  slot: number
+  node: number
+}
+
 /** Opens the device and writes its descriptor to the region. */
 export declare function startHeartbeat(cancellation: Cancellation | undefined | null, directory: string, device: string): Promise<undefined>
 
 /** Starts a program that has our standard streams. */
 export declare function startProgram(file: string, arguments: Array<string>, environment: Record<string, string>, keepOpen: Array<string>): Promise<ForegroundProgram>
+
+/** `SuperblockBackup` of ts/native-types.ts. */
+export interface SuperblockBackup {
+  block: bigint
+  problem: string | null
+}
+
+/** `SuperblockFields` of ts/native-types.ts. */
+export interface SuperblockFields {
+  rootBlock: bigint
+  systemBlock: bigint
+  fsGeneration: number
+  generation: number
+  mountCount: number
+  maxMountCount: number
+  state: number
+  errorBehaviour: number
+  checkInterval: number
+  lastCheck: bigint
+  creatorOs: number
+  tunefsFlags: number
+  uuidHash: number
+  firstClusterGroup: bigint
+  inlineXattrBytes: number
+  directoryHashSeeds: Array<number>
+  checkCrc: number
+  checkEcc: number
+}
+
+/** `SystemFile` of ts/native-types.ts. */
+export interface SystemFile {
+  name: string
+  block: bigint
+  isDirectory: boolean
+  inode: InodeFacts | null
+  problem: string | null
+}
 
 /** Makes the node give a cached lock up; false where somebody on it holds it. */
 export declare function unlinkDlmLock(cancellation: Cancellation | undefined | null, path: string): Promise<boolean>
@@ -275,6 +341,17 @@ export interface UnmountRequest {
   target: string
   flags: number
   namespace: string | null
+}
+
+/** `VolumeDetails` of ts/native-types.ts, with the facts in a part of their own. */
+export interface VolumeDetails {
+  facts: VolumeFacts
+  superblock: SuperblockFields
+  systemFiles: Array<SystemFile>
+  slotMap: Array<SlotOwner>
+  journals: Array<JournalFacts>
+  backups: Array<SuperblockBackup>
+  problems: Array<VolumeProblem>
 }
 
 /** `VolumeFacts` of ts/native-types.ts. */
@@ -299,6 +376,12 @@ export interface VolumeFacts {
   clusterName: string | null
   heartbeat: HeartbeatExtent | null
   heartbeatProblem: string | null
+}
+
+/** `VolumeProblem` of ts/native-types.ts. */
+export interface VolumeProblem {
+  what: string
+  why: string
 }
 
 /** An event; `id` and `name` have a meaning where `WatchEvent` of ts/native-types.ts has them. */

@@ -21,5 +21,6 @@ mod others;
 mod programs;
 mod regions;
 mod values;
+mod volume_details;
 mod volumes;
 mod watches;

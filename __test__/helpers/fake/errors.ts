@@ -90,6 +90,7 @@ const dlmRefused = (errno: string): ErrorCode | null =>
 
 export const callKinds = {
   readVolume: { operation: "read-volume", syscall: "open", recode: openFailed },
+  inspectVolume: { operation: "inspect-volume", syscall: "open", recode: openFailed },
   readHeartbeatSlots: {
     operation: "read-heartbeat-slots",
     syscall: "pread",

@@ -18,7 +18,7 @@ export class RangeLocks {
 
   /** How many places are held, and how many wait. */
   count(): { held: number; waiting: number } {
-    const places = [...this.#files.values()].flatMap((file) => [...file.values()]);
+    const places = [...this.#files.values()].flatMap((file) => Array.from(file.values()));
     const sum = (of: (place: Place) => number): number => places.reduce((all, place) => all + of(place), 0);
     return { held: sum(({ held }) => held.size), waiting: sum(({ waiting }) => waiting.length) };
   }
