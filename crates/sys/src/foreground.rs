@@ -5,6 +5,7 @@
 //! thread waits for it; the setting survives execve(2) but for set-user-id programs and those with file capabilities. It is made after the
 //! fork, so a parent that died before is told by getppid(2). A descriptor without FD_CLOEXEC stays open in the program and its children,
 //! and what the kernel ties to the open file (a lock of dlmfs, a claim of a device, a lock on a range) lives as long as one of them.
+//! Node sets FD_CLOEXEC on whatever it was given, the standard streams among it (uv_disable_stdio_inheritance), so it is taken off those three.
 //! waitid(2) with WNOWAIT leaves the process number taken until it is reaped, so a signal cannot reach another process.
 //!
 //! Which signals are passed on is the caller's business.
@@ -120,7 +121,7 @@ fn spawn(request: &Request) -> io::Result<Child> {
     let mut command = Command::new(&request.file);
     command.args(&request.arguments);
     command.envs(request.environment.iter().map(|(name, value)| (name, value)));
-    let kept = descriptors_of(&request.keep_open);
+    let kept = [vec![0, 1, 2], descriptors_of(&request.keep_open)].concat();
     // SAFETY: cannot fail.
     let parent = unsafe { libc::getpid() };
     let prepare = move || {
@@ -258,6 +259,22 @@ mod tests {
     fn helper_that_is_killed() {
         let report = std::env::var("OCFS2_GROUP_REPORT").unwrap();
         start(shell(&format!("echo $$ > '{report}'; while :; do sleep 1; done"))).unwrap().wait();
+    }
+
+    #[test]
+    fn the_standard_streams_stay_open_whatever_their_flags() {
+        // SAFETY: only flags of this process's own descriptors are changed, which nothing in it relies on.
+        let flags = [0, 1, 2].map(|descriptor| unsafe {
+            let flags = libc::fcntl(descriptor, libc::F_GETFD);
+            libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
+            flags
+        });
+        let status = run("test -e /proc/self/fd/0 && test -e /proc/self/fd/1 && test -e /proc/self/fd/2");
+        for (descriptor, flags) in (0..).zip(flags) {
+            // SAFETY: as above.
+            unsafe { libc::fcntl(descriptor, libc::F_SETFD, flags) };
+        }
+        assert_eq!(status, 0);
     }
 
     #[test]
