@@ -467,6 +467,7 @@ const action = {
   forced: 1,
   stop: true,
   removeSet: true,
+  domains: [],
   records: ["r"],
   reason: "stale",
 };

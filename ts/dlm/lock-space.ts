@@ -93,10 +93,20 @@ export class LockSpace {
     name: string,
     options: Omit<LockOptions, "trylock" | "timeoutMs"> = {},
   ): Promise<HeldLock | null> {
+    const answer = await this.attempt(name, options);
+    return typeof answer === "object" ? answer : null;
+  }
+
+  /** The same, and where the one is who refuses it. */
+  async attempt(
+    name: string,
+    options: Omit<LockOptions, "trylock" | "timeoutMs"> = {},
+  ): Promise<HeldLock | LockHolder> {
     try {
       return await this.lock(name, { ...options, trylock: true });
     } catch (error) {
-      if (error instanceof O2cbError && error.code === "O2CB_LOCK_BUSY") return null;
+      const holder = refusals.get(error as Error);
+      if (holder !== undefined) return holder;
       throw error;
     }
   }
@@ -274,17 +284,19 @@ export class LockSpace {
   }
 }
 
+const refusals = new WeakMap<Error, LockHolder>();
+
 function busy(name: string, domain: string, holder: LockHolder): O2cbError {
   const who = {
     here: "another holder in this process has it",
     process: "another process on this node has it",
     node: "another node holds it, or keeps it cached",
   }[holder];
-  return new O2cbError(
+  const error = new O2cbError(
     "O2CB_LOCK_BUSY",
     `lock '${name}' of domain '${domain}' is not to be had now: ${who}`,
-    {
-      operation: "lock",
-    },
+    { operation: "lock" },
   );
+  refusals.set(error, holder);
+  return error;
 }
