@@ -94,8 +94,8 @@ scenario(
     t.timeout(900_000);
     const { here, ...name } = await prepared();
     const alone = here.start(exec("sh", "-c", "echo $$ held; exec sleep 1000"), LIMIT);
-    const [pid = ""] = (await alone.waitForOutput(/(\d+) held/)).match(/\d+/) ?? [];
-    await alone.kill("SIGKILL");
+    const [, pid = ""] = await alone.waitForOutput(/(\d+) held/, 180);
+    await alone.kill("SIGKILL", "first");
     await alone.done;
     t.false(await runs(here, pid));
     t.log(`after the kill: ${heldOf(await volumeState(here, name)).join("; ")}`);
@@ -104,8 +104,9 @@ scenario(
     await assertFree(t, [here], name);
 
     const parent = here.start(exec("sh", "-c", "sleep 1000 & echo $! held; wait"), LIMIT);
-    const [left = ""] = (await parent.waitForOutput(/(\d+) held/)).match(/\d+/) ?? [];
-    await here.run(`kill -KILL ${String(await parent.pid)}`);
+    const [, left = ""] = await parent.waitForOutput(/(\d+) held/, 180);
+    await parent.kill("SIGKILL", "first");
+    await parent.done;
     t.true(await runs(here, left));
     const refused = await here.try(exec("true"), LIMIT);
     t.is(refused.status, 125, refused.stderr);
