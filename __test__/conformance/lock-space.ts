@@ -183,6 +183,8 @@ export const cases: LockSpaceCase[] = [
         onStep: (step) => step.step === "wait-lock" && step.isQueued && queued(),
       });
       await isQueued;
+      // It is told as the call begins; until the kernel has it, it can be taken back.
+      await new Promise((resolve) => setTimeout(resolve, 200));
       controller.abort();
       const error = await fails("O2CB_ABORTED", waiting);
       assert.equal(error.outcome, "in-kernel");
