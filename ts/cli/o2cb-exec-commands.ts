@@ -40,7 +40,7 @@ export function execCommands(lock: WithVolumeLocked = withVolumeLocked): readonl
     details:
       "The volume is locked against every node and tool while COMMAND runs, and must not be mounted anywhere. COMMAND has the " +
       "environment of o2cb with OCFS2_GROUP_DEVICE, OCFS2_GROUP_UUID and OCFS2_GROUP_CLUSTER besides, its input and output, and the signals that " +
-      "o2cb gets (of those that a terminal sends to both, only its own). The exit status is COMMAND's, or 128+n where signal n ended it; " +
+      "o2cb gets. The exit status is COMMAND's, or 128+n where signal n ended it; " +
       "125 where o2cb failed itself, 126 where COMMAND cannot be run, 127 where it is not found. COMMAND is killed where o2cb is; what it leaves behind " +
       "keeps the volume locked until it has ended. --json writes to standard error.",
     operands: [
@@ -57,7 +57,12 @@ export function execCommands(lock: WithVolumeLocked = withVolumeLocked): readonl
     ],
     run: (args, context) => runLocked(args, context, lock),
   });
-  return [{ word, job: { ...job, statuses: () => statuses, hasPlainSteps: false, leavesOutput: true } }];
+  const syntax = {
+    ...job.syntax,
+    forms: [`o2cb exec [--service NAME] [--json] [-v] DEVICE -- COMMAND [ARG]...`],
+  };
+  const own = { syntax, statuses: () => statuses, hasPlainSteps: false, leavesOutput: true };
+  return [{ word, job: { ...job, ...own } }];
 }
 
 async function withVolumeLocked<T>(
