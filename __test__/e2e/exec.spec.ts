@@ -1,6 +1,14 @@
 // o2cb exec on real kernels: two nodes, with the peer's tools on the other one.
 import type { ExecutionContext } from "ava";
-import { assertVolumeFree, format, heldOf, NOBODY_LEAVES, volumeState, type VolumeName } from "./ours.ts";
+import {
+  assertVolumeFree,
+  format,
+  heldOf,
+  NOBODY_LEAVES,
+  reap,
+  volumeState,
+  type VolumeName,
+} from "./ours.ts";
 import { scenario, sharedLab } from "./scenario.ts";
 import type { Node } from "./vm/node.ts";
 
@@ -33,6 +41,11 @@ const exec = (...command: string[]): string[] => ["o2cb", "exec", DEVICE, "--", 
 async function assertFree(t: ExecutionContext, nodes: readonly Node[], name: VolumeName): Promise<void> {
   await Promise.all(nodes.map((node) => assertVolumeFree(node, name)));
   t.pass();
+}
+
+/** The note of a killed command's join means nothing any more, and stays until the monitor or a reap sees it. */
+async function noteTakenAway(node: Node, uuid: string): Promise<void> {
+  await reap(node, uuid);
 }
 
 /** Whether a process runs: not gone, and no zombie. */
@@ -101,6 +114,7 @@ scenario(
     t.log(`after the kill: ${heldOf(await volumeState(here, name)).join("; ")}`);
     const next = await here.try(exec("true"), LIMIT);
     t.is(next.status, 0, next.stderr);
+    await noteTakenAway(here, name.uuid);
     await assertFree(t, [here], name);
 
     const parent = here.start(exec("sh", "-c", "sleep 1000 & echo $! held; wait"), LIMIT);
@@ -113,6 +127,7 @@ scenario(
     await here.run(`kill -KILL ${left}`);
     const last = await here.try(exec("true"), LIMIT);
     t.is(last.status, 0, last.stderr);
+    await noteTakenAway(here, name.uuid);
     await assertFree(t, [here], name);
   },
 );

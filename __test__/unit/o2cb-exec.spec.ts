@@ -5,7 +5,7 @@ import { execCommands, type WithVolumeLocked } from "../../ts/cli/o2cb-exec-comm
 import { O2cbError } from "../../ts/errors.ts";
 import type { LockedVolume } from "../../ts/dlm/with-volume-locked.ts";
 import { openVolume } from "../../ts/volume.ts";
-import { classicLocal, CLUSTER, DISK, UUID, type FakeKernel } from "../helpers/fake-native.ts";
+import { classicLocal, CLUSTER, DISK, UUID, walkFaults, type FakeKernel } from "../helpers/fake-native.ts";
 import { o2cb } from "../helpers/o2cb/run.ts";
 
 /** Signals are this process's own, so one command at a time. */
@@ -64,7 +64,7 @@ serial("the command runs while the volume is locked, and its status is handed on
         OCFS2_GROUP_UUID: UUID,
         OCFS2_GROUP_CLUSTER: CLUSTER,
       },
-      keepOpen: [`/${UUID}`],
+      keepOpen: [UUID],
     },
   ]);
 });
@@ -209,4 +209,67 @@ serial("a signal before the command starts gives it up", async (t) => {
   t.regex(stderr[0] ?? "", /SIGTERM: giving up/);
   t.deepEqual(events, ["unlock"]);
   t.deepEqual(kernel.started, []);
+});
+
+/** A machine on which volumes can be locked, with the command `tool` on it. */
+function lockable(): FakeKernel {
+  const { kernel } = classicLocal({ dlmfs: "/dlm" });
+  kernel.installProgram("/usr/bin/tool", () => {
+    // Nobody else gets the volume meanwhile.
+    if (kernel.domains.size !== 1) kernel.disasters.push("the command runs without the volume's domain");
+    return 3;
+  });
+  kernel.markClean();
+  return kernel;
+}
+
+serial("over the real lock the command runs within the domain, and nothing is left", async (t) => {
+  const kernel = lockable();
+  const { status, stderr } = await o2cb(kernel, `exec ${DISK} -- tool`);
+  t.deepEqual([status, stderr], [3, []]);
+  t.deepEqual([kernel.leftovers(), kernel.disasters], [[], []]);
+});
+
+serial("a command that was killed is cleared up after by the next", async (t) => {
+  const kernel = lockable();
+  const first = kernel.process();
+  const held = new Promise<void>((resolve) => {
+    kernel.installProgram("/usr/bin/waits", () => {
+      resolve();
+      return new Promise(() => {});
+    });
+  });
+  void o2cb(first, `exec ${DISK} -- waits`);
+  await held;
+  const busy = await o2cb(kernel, `exec ${DISK} -- tool`);
+  t.is(busy.status, 125);
+  t.regex(busy.stderr[0] ?? "", /in use/);
+  first.kill();
+  t.false(
+    kernel.tasks().some(({ name }) => name === "waits"),
+    "it ends with the process",
+  );
+  t.is((await o2cb(kernel, `exec ${DISK} -- tool`)).status, 3);
+  // Its note means nothing any more; the monitor or a reap takes it away.
+  const left = kernel.leftovers().filter((one) => !one.startsWith(`record ${UUID}.waits.`));
+  t.deepEqual([left, kernel.disasters], [[], []]);
+});
+
+serial("whichever call fails: the status says so, and the command never runs unlocked", async (t) => {
+  const runs = await walkFaults(
+    async (native) => {
+      const { status, stderr } = await o2cb(native, `exec ${DISK} -- tool`);
+      if (status !== 3) throw new Error(`${status}: ${stderr.join("\n")}`);
+    },
+    {
+      setup: lockable,
+      errnos: ["EIO"],
+      check({ kernel, outcome, title }) {
+        t.deepEqual(kernel.disasters, [], title);
+        if (outcome.status === "failed") t.regex(String(outcome.error), /Error: 12[56]:/, title);
+        else t.is(outcome.status, "ok", title);
+      },
+    },
+  );
+  t.true(runs > 30, String(runs));
 });

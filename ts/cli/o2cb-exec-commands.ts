@@ -106,7 +106,8 @@ async function runLocked(args: Arguments, context: JobContext, lock: WithVolumeL
 
 /** What the descriptors of the locks, or of the claim, have in their paths. */
 async function lockPaths(native: Native, { volume, by }: LockedVolume): Promise<string[]> {
-  if (by === "cluster") return [`/${volume.uuid}`];
+  // The domain's directory in dlmfs, the file that keeps processes apart, the lockspace's device: each has it in its name.
+  if (by === "cluster") return [volume.uuid];
   return [(await native.inspectPath(volume.device, null)).realPath];
 }
 
