@@ -9,6 +9,20 @@ export declare class Cancellation {
   cancel(): void
 }
 
+/** `DlmLock` of ts/native-types.ts. The collector closes what JavaScript forgot. */
+export declare class DlmLock {
+  /** The value block. */
+  readValue(cancellation?: Cancellation | undefined | null): Promise<Uint8Array>
+  /** Replaces the value block. */
+  writeValue(cancellation: Cancellation | undefined | null, value: Uint8Array): Promise<undefined>
+  /** Waits until another node waits for this lock. */
+  waitBlocked(cancellation?: Cancellation | undefined | null): Promise<undefined>
+  /** Whether another node waits for this lock now. */
+  isBlocked(): boolean
+  /** Ends this holder once no call is at work on it; twice does nothing. */
+  close(): void
+}
+
 /** `EventWatch` of ts/native-types.ts. The collector releases what JavaScript forgot, a call of next that waits excepted. */
 export declare class EventWatch {
   /** Watches the superblock under a path; `told` is to be called with the id. */
@@ -25,9 +39,49 @@ export declare class EventWatch {
   release(): void
 }
 
+/** `ForegroundProgram` of ts/native-types.ts. */
+export declare class ForegroundProgram {
+  /** Its number. */
+  pid(): number
+  /** Sends a signal; false where it has ended. */
+  kill(signal: number): boolean
+  /** Its exit status, 128+n where signal n ended it. */
+  ended(): Promise<number>
+}
+
+/** `LockspaceLock` of ts/native-types.ts. The collector gives up what JavaScript forgot. */
+export declare class FsdlmLock {
+  /** The value; null where it was lost. */
+  readValue(): Uint8Array | null
+  /** Another value. */
+  writeValue(value: Uint8Array): void
+  /** Whether somebody else wants it. */
+  isWanted(): boolean
+  /** Waits until somebody else wants it. */
+  wanted(cancellation?: Cancellation | undefined | null): Promise<undefined>
+  /** Gives it up; twice does nothing. */
+  release(): Promise<undefined>
+}
+
+/** `Lockspace` of ts/native-types.ts. The collector leaves what JavaScript forgot. */
+export declare class FsdlmSpace {
+  /** A lock of it; null where a trylock is refused. */
+  lock(cancellation: Cancellation | undefined | null, name: string, exclusive: boolean, trylock: boolean): Promise<FsdlmLock | undefined | null>
+  /** Leaves it; twice does nothing. */
+  close(): Promise<undefined>
+}
+
 /** An open descriptor whose being open matters: a claim, a lock. */
 export declare class HeldDescriptor {
   /** Closes it; twice does nothing. */
+  release(): void
+}
+
+/** `RangeLock` of ts/native-types.ts. The collector releases what JavaScript forgot. */
+export declare class RangeLock {
+  /** Whether another process waits for it. */
+  isAwaited(): boolean
+  /** Releases it; twice does nothing. */
   release(): void
 }
 
@@ -81,8 +135,31 @@ export interface HeartbeatSlot {
   deadMs: number
 }
 
+/** `InodeFacts` of ts/native-types.ts. */
+export interface InodeFacts {
+  generation: number
+  size: bigint
+  clusters: number
+  mode: number
+  flags: number
+  bitsUsed: number | null
+  bitsAll: number | null
+}
+
 /** What a path is. */
 export declare function inspectPath(cancellation: Cancellation | undefined | null, path: string, namespace?: string | undefined | null): Promise<PathFacts>
+
+/** Everything a volume says of itself. */
+export declare function inspectVolume(cancellation: Cancellation | undefined | null, device: string, partial: boolean): Promise<VolumeDetails>
+
+/** `JournalFacts` of ts/native-types.ts. */
+export interface JournalFacts {
+  slot: number
+  block: bigint
+  generation: number
+  dirty: boolean
+  recoveryGeneration: number
+}
 
 /** Names of the sub-directories. */
 export declare function listDirectories(cancellation: Cancellation | undefined | null, path: string): Promise<Array<string>>
@@ -92,6 +169,9 @@ export declare function listFiles(cancellation: Cancellation | undefined | null,
 
 /** An exclusive flock(2). */
 export declare function lockFile(cancellation: Cancellation | undefined | null, path: string, timeoutMs: number): Promise<HeldDescriptor>
+
+/** Locks a place of a file against other processes of this node. */
+export declare function lockRange(cancellation: Cancellation | undefined | null, path: string, place: bigint, exclusive: boolean, wait: boolean): Promise<RangeLock | undefined | null>
 
 /** Waits for the region's mutex. */
 export declare function lockRegion(cancellation: Cancellation | undefined | null, region: string, create: boolean, timeoutMs: number): Promise<RegionLock | undefined | null>
@@ -138,8 +218,20 @@ export interface MountRequest {
 /** The mount table. */
 export declare function mounts(cancellation?: Cancellation | undefined | null, namespace?: string | undefined | null): Promise<Array<MountEntry>>
 
+/** Takes a stand-in for libdlm, before any was loaded. */
+export declare function onlyForTestsLibdlm(path: string): Promise<undefined>
+
 /** Panics on a worker thread. */
 export declare function onlyForTestsPanic(cancellation?: Cancellation | undefined | null): Promise<undefined>
+
+/** Opens a lock's file; null where `trylock` is refused. */
+export declare function openDlmLock(cancellation: Cancellation | undefined | null, path: string, exclusive: boolean, trylock: boolean): Promise<DlmLock | undefined | null>
+
+/** Opens a lock's file in a process apart, which may wait for ever. */
+export declare function openDlmLockApart(cancellation: Cancellation | undefined | null, path: string, exclusive: boolean, place?: RangeLock | undefined | null): Promise<DlmLock>
+
+/** Loads libdlm and joins a lockspace. */
+export declare function openLockspace(cancellation: Cancellation | undefined | null, name: string): Promise<FsdlmSpace>
 
 /** `PathFacts` of ts/native-types.ts. */
 export interface PathFacts {
@@ -189,8 +281,57 @@ export interface SemaphoreFacts {
 /** ioprio_set(2). */
 export declare function setIoPriority(pid: number, ioClass: number, level: number): Promise<undefined>
 
+/** `SlotOwner` of ts/native-types.ts. */
+export interface SlotOwner {
+  slot: number
+  node: number
+}
+
 /** Opens the device and writes its descriptor to the region. */
 export declare function startHeartbeat(cancellation: Cancellation | undefined | null, directory: string, device: string): Promise<undefined>
+
+/** Starts a program that has our standard streams. */
+export declare function startProgram(file: string, arguments: Array<string>, environment: Record<string, string>, keepOpen: Array<string>): Promise<ForegroundProgram>
+
+/** `SuperblockBackup` of ts/native-types.ts. */
+export interface SuperblockBackup {
+  block: bigint
+  problem: string | null
+}
+
+/** `SuperblockFields` of ts/native-types.ts. */
+export interface SuperblockFields {
+  rootBlock: bigint
+  systemBlock: bigint
+  fsGeneration: number
+  generation: number
+  mountCount: number
+  maxMountCount: number
+  state: number
+  errorBehaviour: number
+  checkInterval: number
+  lastCheck: bigint
+  creatorOs: number
+  tunefsFlags: number
+  uuidHash: number
+  firstClusterGroup: bigint
+  inlineXattrBytes: number
+  directoryHashSeeds: Array<number>
+  checkCrc: number
+  checkEcc: number
+}
+
+/** `SystemFile` of ts/native-types.ts. */
+export interface SystemFile {
+  name: string
+  block: bigint
+  isDirectory: boolean
+  inode: InodeFacts | null
+  problem: string | null
+}
+
+/** Makes the node give a cached lock up; false where somebody on it holds it. */
+export declare function unlinkDlmLock(cancellation: Cancellation | undefined | null, path: string): Promise<boolean>
 
 /** Unmounts. */
 export declare function unmount(cancellation: Cancellation | undefined | null, request: UnmountRequest): Promise<undefined>
@@ -200,6 +341,17 @@ export interface UnmountRequest {
   target: string
   flags: number
   namespace: string | null
+}
+
+/** `VolumeDetails` of ts/native-types.ts, with the facts in a part of their own. */
+export interface VolumeDetails {
+  facts: VolumeFacts
+  superblock: SuperblockFields
+  systemFiles: Array<SystemFile>
+  slotMap: Array<SlotOwner>
+  journals: Array<JournalFacts>
+  backups: Array<SuperblockBackup>
+  problems: Array<VolumeProblem>
 }
 
 /** `VolumeFacts` of ts/native-types.ts. */
@@ -224,6 +376,12 @@ export interface VolumeFacts {
   clusterName: string | null
   heartbeat: HeartbeatExtent | null
   heartbeatProblem: string | null
+}
+
+/** `VolumeProblem` of ts/native-types.ts. */
+export interface VolumeProblem {
+  what: string
+  why: string
 }
 
 /** An event; `id` and `name` have a meaning where `WatchEvent` of ts/native-types.ts has them. */

@@ -49,6 +49,100 @@ export interface VolumeFacts {
   heartbeatProblem: string | null;
 }
 
+/** The rest of a superblock (disk-format 1.3). */
+export interface SuperblockFields {
+  /** blocks of the two directories' inodes */
+  rootBlock: bigint;
+  systemBlock: bigint;
+  /** in every inode of this volume */
+  fsGeneration: number;
+  /** of the superblock's own inode */
+  generation: number;
+  /** the kernel does not count */
+  mountCount: number;
+  maxMountCount: number;
+  /** bit 0: errors were seen */
+  state: number;
+  errorBehaviour: number;
+  /** seconds; 0 = never */
+  checkInterval: number;
+  /** seconds since 1970 */
+  lastCheck: bigint;
+  creatorOs: number;
+  /** operations of tunefs.ocfs2 that were not finished */
+  tunefsFlags: number;
+  /** 0 where no feature needs it */
+  uuidHash: number;
+  firstClusterGroup: bigint;
+  inlineXattrBytes: number;
+  directoryHashSeeds: number[];
+  /** as they stand on the disk; 0 without the feature metaecc. They were verified. */
+  checkCrc: number;
+  checkEcc: number;
+}
+
+export interface InodeFacts {
+  generation: number;
+  /** bytes */
+  size: bigint;
+  clusters: number;
+  mode: number;
+  /** disk-format 2.1 */
+  flags: number;
+  /** of the cluster bitmap and the allocators, else null */
+  bitsUsed: number | null;
+  bitsAll: number | null;
+}
+
+export interface SystemFile {
+  name: string;
+  /** of its inode */
+  block: bigint;
+  isDirectory: boolean;
+  /** null where it cannot be used, with the reason in `problem` */
+  inode: InodeFacts | null;
+  problem: string | null;
+}
+
+/** A slot that a node has taken: it has the volume mounted, or died and nobody has recovered it. */
+export interface SlotOwner {
+  slot: number;
+  node: number;
+}
+
+/** A slot's journal, as its inode tells (disk-format 4). */
+export interface JournalFacts {
+  slot: number;
+  /** of its inode */
+  block: bigint;
+  /** of its inode */
+  generation: number;
+  /** mounted, or in need of recovery */
+  dirty: boolean;
+  recoveryGeneration: number;
+}
+
+/** A copy of the superblock that a volume of its size should have. */
+export interface SuperblockBackup {
+  block: bigint;
+  /** why it cannot be used */
+  problem: string | null;
+}
+
+/** Everything a volume says of itself (disk-format 1 to 4). Each block is right in itself; two may be of two moments. */
+export interface VolumeDetails extends VolumeFacts {
+  superblock: SuperblockFields;
+  /** in the order of the disk */
+  systemFiles: SystemFile[];
+  /** the taken slots, by number */
+  slotMap: SlotOwner[];
+  /** of every slot, by number */
+  journals: JournalFacts[];
+  backups: SuperblockBackup[];
+  /** slot map and journals that cannot be used and are missing above; empty unless `partial` was asked for */
+  problems: { what: string; why: string }[];
+}
+
 export interface HeartbeatSlot {
   slot: number;
   /** whether the checksum over `blockBytes` holds */
@@ -182,9 +276,89 @@ export interface EventWatch extends Held {
   next(options?: CallOptions): Promise<WatchEvent[]>;
 }
 
+/** How a lock of the distributed lock manager is held: PR by any number of nodes, EX by one. */
+export type LockLevel = "PR" | "EX";
+
+/** This process's membership in a lockspace of fs/dlm. */
+export interface Lockspace {
+  /**
+   * Null only with `trylock`, where it is refused now. Given up by `signal` it settles once the DLM has answered that: an error means that
+   * nothing is held, and a grant that was faster stands.
+   */
+  lock(
+    name: string,
+    level: LockLevel,
+    trylock: boolean,
+    options?: CallOptions,
+  ): Promise<LockspaceLock | null>;
+  /** O2CB_DOMAIN_IN_USE while this process holds or awaits a lock of it. Nothing can end it; twice does nothing. */
+  close(): Promise<void>;
+}
+
+/** A lock of fs/dlm, held by this process: other processes of this node are kept out like other nodes. */
+export interface LockspaceLock {
+  /** 32 bytes: what came with the lock, or was written since; null where it was lost with a holder. Never blocks. */
+  readValue(): Uint8Array | null;
+  /** exactly 32 bytes; needs EX; others see it after the release. Never blocks. */
+  writeValue(value: Uint8Array): void;
+  /** whether somebody else has wanted the lock since it was taken; never blocks */
+  isWanted(): boolean;
+  /** settles when somebody else wants the lock; O2CB_ABORTED where it is released meanwhile */
+  wanted(options?: CallOptions): Promise<void>;
+  /** gives it up and waits until the DLM says so, which nothing can end; twice does nothing */
+  release(): Promise<void>;
+}
+
+/** One open file of dlmfs: a lock that this node holds through this process. */
+export interface DlmLock {
+  /** 64 bytes; none where the value was lost */
+  readValue(options?: CallOptions): Promise<Uint8Array>;
+  /** exactly 64 bytes, in one write; EBADF under PR */
+  writeValue(value: Uint8Array, options?: CallOptions): Promise<void>;
+  /** settles when another node waits for this lock; the lock cannot end meanwhile */
+  waitBlocked(options?: CallOptions): Promise<void>;
+  /** the same asked at once; never blocks */
+  isBlocked(): boolean;
+  /** ends this holder once no call above is at work; never blocks; twice does nothing */
+  close(): void;
+}
+
+/** A place that this process holds against others of this node. */
+export interface RangeLock extends Held {
+  /** whether another process waits for it; never blocks */
+  isAwaited(): boolean;
+}
+
+export interface ProgramRequest {
+  /** looked for in PATH where it has no slash */
+  file: string;
+  args: readonly string[];
+  /** what its environment has besides this process's */
+  environment: Readonly<Record<string, string>>;
+  /** descriptors of this process whose file's path holds one of these stay open in it and in its children */
+  keepOpen: readonly string[];
+}
+
+/** A program with this process's standard streams and terminal. The kernel kills it when this process ends, however that comes about. */
+export interface ForegroundProgram {
+  readonly pid: number;
+  /** sends a signal by its number; false where it has ended */
+  kill(signal: number): boolean;
+  /** its exit status, 128+n where signal n ended it */
+  ended(): Promise<number>;
+}
+
 export interface Native {
   // -- volumes and devices
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts>;
+  /**
+   * O_DIRECT. A slot map or journal that cannot be used is O2CB_BAD_DIRECTORY; with `partial` it is missing, and among the
+   * problems.
+   */
+  inspectVolume(
+    device: string,
+    options?: CallOptions & { partial?: boolean | undefined },
+  ): Promise<VolumeDetails>;
   /** O_DIRECT */
   readHeartbeatSlots(
     device: string,
@@ -237,11 +411,52 @@ export interface Native {
   mountNamespaces(options?: CallOptions): Promise<MountNamespace[]>;
   watchEvents(options?: CallOptions): Promise<EventWatch>;
 
+  // -- the distributed lock manager
+  /**
+   * Joins a lockspace of fs/dlm through libdlm, which is loaded then; made (0600) where this node has none of that name. It waits for
+   * dlm_controld, and nothing can end that. O2CB_DLM_UNAVAILABLE without the library or the kernel's control device.
+   */
+  openLockspace(name: string, options?: CallOptions): Promise<Lockspace>;
+  /**
+   * open(2) of a lock's file in dlmfs, made where missing (0664). With `trylock` null where it is refused now (ETXTBSY); without it the
+   * call may sleep where nothing can end it, and this process with it.
+   */
+  openDlmLock(
+    path: string,
+    level: LockLevel,
+    trylock: boolean,
+    options?: CallOptions,
+  ): Promise<DlmLock | null>;
+  /**
+   * The same without `trylock`, in a process of its own: this one can end meanwhile, and the lock is then given up when it is granted. `place` stays
+   * held for as long as that process waits. Given up by `signal` it mostly still gives the lock, later.
+   */
+  openDlmLockApart(
+    path: string,
+    level: LockLevel,
+    place: RangeLock | null,
+    options?: CallOptions,
+  ): Promise<DlmLock>;
+  /** unlink(2): the node gives a cached lock up. False where somebody on this node holds it (EBUSY), true where it is not there. */
+  unlinkDlmLock(path: string, options?: CallOptions): Promise<boolean>;
+  /**
+   * A lock on one place (below 2^62) of a file that is created where missing (0600, two directories above it 0755), between all
+   * opens of it on this node; first come, first served among those that wait. Null without `wait` where it is held.
+   */
+  lockRange(
+    path: string,
+    place: bigint,
+    how: { exclusive: boolean; wait: boolean },
+    options?: CallOptions,
+  ): Promise<RangeLock | null>;
+
   // -- the rest
   /** ioprio_set(2) for one process */
   setIoPriority(pid: number, ioClass: number, level: number): Promise<void>;
   /** runs a program by absolute path with an empty environment but PATH and LC_ALL=C; its exit status (128+n for a signal) */
   runProgram(path: string, args: readonly string[], options?: CallOptions): Promise<number>;
+  /** fork(2) and execve(2); the error has the latter's errno, such as ENOENT */
+  startProgram(request: ProgramRequest): Promise<ForegroundProgram>;
   /** flock(2) LOCK_EX on a file that is created (0600, its directory 0755) where missing; O2CB_TIMEOUT after timeoutMs */
   lockFile(path: string, timeoutMs: number, options?: CallOptions): Promise<Held>;
   /** connects to an abstract Unix stream socket by its exact name; the descriptor, close-on-exec, non-blocking */

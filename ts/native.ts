@@ -11,7 +11,20 @@ import { getSystemErrorMap } from "node:util";
 import type * as binding from "../native/index.d.ts";
 import { errorCodes, type ErrorCode } from "./error-codes.ts";
 import { O2cbError } from "./errors.ts";
-import type { CallOptions, EventWatch, Held, Native, RegionLock, WatchEvent } from "./native-types.ts";
+import type {
+  CallOptions,
+  DlmLock,
+  EventWatch,
+  ForegroundProgram,
+  Held,
+  LockLevel,
+  Lockspace,
+  LockspaceLock,
+  Native,
+  RangeLock,
+  RegionLock,
+  WatchEvent,
+} from "./native-types.ts";
 
 export type * from "./native-types.ts";
 
@@ -172,6 +185,11 @@ function connect(signal: AbortSignal, cancellation: binding.Cancellation): () =>
   };
 }
 
+function isExclusive(level: LockLevel): boolean {
+  if (level !== "PR" && level !== "EX") throw new TypeError(`'${String(level)}' is no level of a lock`);
+  return level === "EX";
+}
+
 function event({ kind, id, name }: binding.WatchEvent): WatchEvent {
   if (kind === "changed") return { kind, id, name };
   return kind === "mounts" || kind === "lost" ? { kind } : { kind, id };
@@ -219,6 +237,24 @@ function wrap(module: Module): Native {
     release: () => now(() => one.release()),
   });
 
+  const dlmLock = (one: binding.DlmLock): DlmLock => ({
+    readValue: (options = {}) => run("read-dlm-value", options, (c) => one.readValue(c)),
+    writeValue: (value, options = {}) => run("write-dlm-value", options, (c) => one.writeValue(c, value)),
+    waitBlocked: (options = {}) => run("wait-dlm-blocked", options, (c) => one.waitBlocked(c)),
+    isBlocked: () => now(() => one.isBlocked()),
+    close: () => now(() => one.close()),
+  });
+
+  const ranges = new WeakMap<RangeLock, binding.RangeLock>();
+  const range = (one: binding.RangeLock): RangeLock => {
+    const wrapped: RangeLock = {
+      isAwaited: () => now(() => one.isAwaited()),
+      release: () => now(() => one.release()),
+    };
+    ranges.set(wrapped, one);
+    return wrapped;
+  };
+
   const watch = (one: binding.EventWatch): EventWatch => {
     // Its events wait until then: they come after the call has answered, whatever the threads do.
     const told = (id: number): number => {
@@ -240,8 +276,35 @@ function wrap(module: Module): Native {
     };
   };
 
+  const lockspaceLock = (one: binding.FsdlmLock): LockspaceLock => ({
+    readValue: () => now(() => one.readValue()) ?? null,
+    writeValue: (value) => now(() => one.writeValue(value)),
+    isWanted: () => now(() => one.isWanted()),
+    wanted: (options = {}) => run("await-blocking", options, (c) => one.wanted(c)),
+    release: () => run("release-lock", {}, () => one.release()),
+  });
+  const lockspace = (one: binding.FsdlmSpace): Lockspace => ({
+    lock: async (name, level, trylock, options = {}) => {
+      const granted = await run("take-lock", options, (c) => one.lock(c, name, level === "EX", trylock));
+      return granted ? lockspaceLock(granted) : null;
+    },
+    close: () => run("close-lockspace", {}, () => one.close()),
+  });
+
+  const program = (one: binding.ForegroundProgram): ForegroundProgram => ({
+    pid: one.pid(),
+    kill: (signal) => now(() => one.kill(whole("signal", signal, 64))),
+    ended: () => run("await-program", {}, () => one.ended()),
+  });
+
   return {
     readVolume: (device, options = {}) => run("read-volume", options, (c) => module.readVolume(c, device)),
+    inspectVolume: async (device, options = {}) => {
+      const { facts, ...rest } = await run("inspect-volume", options, (c) =>
+        module.inspectVolume(c, device, options.partial === true),
+      );
+      return { ...facts, ...rest };
+    },
     readHeartbeatSlots: (device, { startBlock, blockBytes, blocks }, options = {}) =>
       run("read-heartbeat-slots", options, (c) =>
         module.readHeartbeatSlots(
@@ -297,6 +360,27 @@ function wrap(module: Module): Native {
     watchEvents: async (options = {}) =>
       watch(await run("watch-events", options, (c) => module.watchEvents(c))),
 
+    openLockspace: async (name, options = {}) =>
+      lockspace(await run("open-lockspace", options, (c) => module.openLockspace(c, name))),
+    openDlmLock: async (path, level, trylock, options = {}) => {
+      const one = await run("open-dlm-lock", options, (c) =>
+        module.openDlmLock(c, path, isExclusive(level), trylock),
+      );
+      return one ? dlmLock(one) : null;
+    },
+    openDlmLockApart: async (path, level, place, options = {}) =>
+      dlmLock(
+        await run("open-dlm-lock", options, (c) =>
+          module.openDlmLockApart(c, path, isExclusive(level), place && ranges.get(place)),
+        ),
+      ),
+    unlinkDlmLock: (path, options = {}) =>
+      run("unlink-dlm-lock", options, (c) => module.unlinkDlmLock(c, path)),
+    lockRange: async (path, place, { exclusive, wait }, options = {}) => {
+      const one = await run("lock-range", options, (c) => module.lockRange(c, path, place, exclusive, wait));
+      return one ? range(one) : null;
+    },
+
     setIoPriority: (pid, ioClass, level) =>
       run("set-io-priority", {}, () =>
         module.setIoPriority(
@@ -307,6 +391,12 @@ function wrap(module: Module): Native {
       ),
     runProgram: (path, args, options = {}) =>
       run("run-program", options, (c) => module.runProgram(c, path, [...args])),
+    startProgram: async ({ file, args, environment, keepOpen }) =>
+      program(
+        await run("start-program", {}, () =>
+          module.startProgram(file, [...args], { ...environment }, [...keepOpen]),
+        ),
+      ),
     lockFile: async (path, timeoutMs, options = {}) =>
       held(
         await run("lock-file", options, (c) =>

@@ -20,6 +20,8 @@ export interface ProcessFacts {
   isKernelThread: boolean;
   /** whether it has a controlling terminal */
   hasTerminal: boolean;
+  /** whether its process group is the one that its terminal's signals go to */
+  isInForeground: boolean;
 }
 
 /** Null where there is no such process, or /proc does not tell. */
@@ -40,6 +42,7 @@ export async function processFacts(native: Native, pid: number | "self"): Promis
     startTime,
     isKernelThread: (Number(field(9)) & KERNEL_THREAD) !== 0,
     hasTerminal: Number(field(7)) !== 0,
+    isInForeground: Number(field(7)) !== 0 && field(5) === field(8),
   };
 }
 

@@ -12,6 +12,7 @@ export { FakeClock } from "./fake/clock.ts";
 export { deaths, type Death } from "./fake/deaths.ts";
 export { volume, type BlockDevice, type VolumeContent, type VolumeSettings } from "./fake/device.ts";
 export { modernKernel, oldDriver, type KernelFeatures } from "./fake/features.ts";
+export { Fsdlm } from "./fake/fsdlm.ts";
 export type { Hold } from "./fake/gates.ts";
 export { FakeKernel, type KernelSettings } from "./fake/kernel.ts";
 export { FakeNative } from "./fake/native.ts";

@@ -89,6 +89,7 @@ async function run(line: string | string[], parts: Partial<HbCtlLibrary> = {}, c
     startTime: "1",
     isKernelThread: false,
     hasTerminal: false,
+    isInForeground: false,
     ...more,
   });
   const processFacts = async (_: Native, pid: number | "self"): Promise<ProcessFacts | null> => {
@@ -466,6 +467,7 @@ const action = {
   forced: 1,
   stop: true,
   removeSet: true,
+  domains: [],
   records: ["r"],
   reason: "stale",
 };

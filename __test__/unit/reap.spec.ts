@@ -39,7 +39,17 @@ const forged = (more: Partial<ReapAction> = {}): ReapPlan => ({
   time: "",
   kept: [],
   actions: [
-    { region: UUID, drop: 1, forced: 0, stop: true, removeSet: true, records: [], reason: "forged", ...more },
+    {
+      region: UUID,
+      drop: 1,
+      forced: 0,
+      stop: true,
+      removeSet: true,
+      domains: [],
+      records: [],
+      reason: "forged",
+      ...more,
+    },
   ],
 });
 
@@ -162,7 +172,7 @@ for (const [what, setup] of Object.entries(mountedMachines)) {
       t.is((await carryOut(kernel, forged(more))).skipped.length, 1);
     const ids = held.filter((one) => one.startsWith("record ")).map((one) => one.slice("record ".length));
     t.is(ids.length, 1);
-    const onlyNotes = { drop: 0, stop: false, removeSet: false, records: ids };
+    const onlyNotes = { drop: 0, stop: false, removeSet: false, domains: [], records: ids };
     t.is((await carryOut(kernel, forged(onlyNotes))).skipped.length, 1);
     t.deepEqual(kernel.leftovers(), held);
   });
@@ -230,13 +240,23 @@ test("an old driver without debugfs: the claim decides", async (t) => {
 
 test("a region that a domain pins keeps its last reference, and loses the others", async (t) => {
   const { kernel } = await vanished();
-  await command(kernel, (native) => native.makeDirectory(`/dlm/${UUID}`));
-  t.deepEqual((await clean(kernel)).done, []);
+  const domain = kernel.openDomain(UUID);
+  const { done, skipped } = await clean(kernel);
+  t.deepEqual(done, []);
+  t.regex(skipped[0]?.reason ?? "", /holds a lock in its DLM domain '\/dlm\//);
   t.like(await lookAt(kernel), { references: 1, stale: 1, verdict: "in-use" });
   await start(kernel, "agent");
   t.like((await clean(kernel)).done[0], { drop: 1, stop: false });
   t.is(references(kernel), 1);
   await skips(t, kernel, forged(), /changed/);
+  domain.leave();
+});
+
+test("the domain of a program that was killed is left with its region", async (t) => {
+  const { kernel } = await vanished();
+  kernel.openDomain(UUID).die();
+  t.like((await clean(kernel)).done[0], { drop: 1, stop: true, domains: [`/dlm/${UUID}`] });
+  t.deepEqual(kernel.leftovers(), []);
 });
 
 test("a foreign program leaves for the kernel: the note goes, an agent's reference stays", async (t) => {

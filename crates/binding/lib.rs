@@ -10,13 +10,17 @@
 #![allow(clippy::result_large_err)]
 
 mod blocking;
+mod dlmfs;
 mod errors;
 mod files;
+mod fsdlm;
 mod held;
 mod mounts;
 mod only_for_tests;
 mod others;
+mod programs;
 mod regions;
 mod values;
+mod volume_details;
 mod volumes;
 mod watches;

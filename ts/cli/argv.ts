@@ -100,8 +100,8 @@ function checkOperands(syntax: CommandSyntax, operands: readonly string[]): void
   const excess = isMany(syntax.operands.at(-1)) ? undefined : operands[syntax.operands.length];
   if (excess !== undefined) throw new UsageError(`${shown(excess)} is one argument too many`);
   for (const [index, operand] of operands.entries()) {
-    const label = syntax.operands[Math.min(index, syntax.operands.length - 1)]?.label;
-    if (operand === "") throw new UsageError(`${label} is empty`);
+    const meant = syntax.operands[Math.min(index, syntax.operands.length - 1)];
+    if (operand === "" && meant?.mayBeEmpty !== true) throw new UsageError(`${meant?.label} is empty`);
   }
 }
 

@@ -20,7 +20,9 @@ export function helpsOf(program: string): Record<string, string> {
   if (program !== "o2cb") throw new TypeError(`there is no program '${program}'`);
   const classes = subcommands.map(({ word, job }) => commandOf(job, [word]));
   const cli = Cli.from(classes, { binaryName: program });
-  const texts = classes.map((one) => withValues(cli.usage(one, plain)));
+  const texts = classes.map((one, index) =>
+    withForms(withValues(cli.usage(one, plain)), subcommands[index]?.job.syntax),
+  );
   return {
     [program]: overview(program),
     ...Object.fromEntries(subcommands.map(({ job }, index) => [job.syntax.name, texts[index] ?? ""])),
@@ -37,7 +39,7 @@ function overview(program: string): string {
     `${program} --help | --version`,
     "\nCommands\n",
     ...subcommands.map(({ word, job }) => `  ${word.padEnd(width)}  ${job.syntax.summary}`),
-    "\nThe exit status is 0, or 1 for every failure; that of online-status is 0 for online, 1 for offline, 2 for an error.",
+    "\nThe exit status is 0, or 1 for every failure; that of online-status is 0 for online, 1 for offline, 2 for an error; that of exec is COMMAND's, or 125 to 127.",
   ].join("\n");
 }
 
@@ -53,7 +55,9 @@ const single: Record<string, CommandClass> = {
 };
 
 /** clipanion writes `...` where operands or options are many. */
-function withForms(text: string, { forms = [] }: CommandSyntax): string {
+function withForms(text: string, syntax: CommandSyntax | undefined): string {
+  const forms = syntax?.forms;
+  if (forms === undefined) return text;
   return text.replace(/^(Usage\n\n).*$/m, (_, title: string) => title + forms.join("\n"));
 }
 

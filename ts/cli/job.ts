@@ -4,6 +4,7 @@ import type { Native } from "../native-types.ts";
 import type { OnStep } from "../steps.ts";
 import { UsageError, type Arguments } from "./argv.ts";
 import { mountStatuses, type Statuses } from "./exit-status.ts";
+import type { SignalWatch } from "./signals.ts";
 import type { CommandSyntax } from "./syntax.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -11,6 +12,8 @@ export interface JobContext {
   native: Native;
   signal: AbortSignal;
   onStep: OnStep;
+  /** for a job that hands signals on instead of giving up */
+  passSignals: SignalWatch["passTo"];
   /** a line of the result on standard output, while the command still runs */
   out(line: string): void;
   /** a line for people on standard error, after the command's name */
@@ -37,6 +40,8 @@ export interface Job {
   statuses?: (isGiven: (key: string) => boolean) => Statuses;
   /** --json is for the result alone: steps go to standard error, with -v */
   hasPlainSteps?: boolean;
+  /** standard output belongs to a program that it runs: what --json writes goes to standard error */
+  leavesOutput?: boolean;
   /** whether it runs until a signal ends it, which is then a success */
   endsBySignal?: (args: Arguments) => boolean;
   run(args: Arguments, context: JobContext): Promise<JobResult>;
@@ -55,11 +60,12 @@ export function statusesOf(job: Job, isGiven: (key: string) => boolean): Statuse
 export async function perform(
   job: Job,
   args: Arguments,
-  terminal: Terminal,
+  outside: Terminal,
   load: LoadNative = loadModule,
 ): Promise<number> {
   const { reporter, resultLine } = await import("./report.ts");
   const { watchSignals } = await import("./signals.ts");
+  const terminal = job.leavesOutput === true ? { ...outside, out: outside.err } : outside;
   const statuses = statusesOf(job, args.flag);
   const style = { name: job.syntax.name, verbose: args.count("verbose") > 0, json: args.flag("json") };
   const say = (text: string): void => terminal.err(`${style.name}: ${text}`);
@@ -68,7 +74,14 @@ export async function perform(
   try {
     const native = await load();
     const onStep = reporter({ ...style, json: style.json && job.hasPlainSteps !== true }, terminal);
-    const result = await job.run(args, { native, signal: watch.signal, onStep, out: terminal.out, say });
+    const result = await job.run(args, {
+      native,
+      signal: watch.signal,
+      onStep,
+      passSignals: watch.passTo,
+      out: terminal.out,
+      say,
+    });
     for (const notice of result.notices) say(notice);
     const status = result.status ?? statuses.success;
     if (style.json) {

@@ -9,6 +9,8 @@ import type { LoadNative } from "./job.ts";
 import { monitorJob } from "./monitor-job.ts";
 import { configCommands } from "./o2cb-config-commands.ts";
 import { configureCommands } from "./o2cb-configure-commands.ts";
+import { inspectCommands } from "./o2cb-inspect-command.ts";
+import { execCommands } from "./o2cb-exec-commands.ts";
 import { kernelCommands } from "./o2cb-kernel-commands.ts";
 import { listCommands } from "./o2cb-list-commands.ts";
 import { lookCommands } from "./o2cb-look-commands.ts";
@@ -29,8 +31,10 @@ export const subcommands: readonly Subcommand[] = [
   ...statusCommands(),
   ...configureCommands(),
   ...lookCommands(),
+  ...inspectCommands(),
   { word: "monitor", job: monitorJob() },
   ...reapCommands(),
+  ...execCommands(),
 ];
 
 const NAME = "o2cb";

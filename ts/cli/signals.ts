@@ -10,6 +10,8 @@ const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] as const;
 
 export interface SignalWatch {
   signal: AbortSignal;
+  /** From now on signals, and these besides, are for `receiver`, until the function returned is called. */
+  passTo(receiver: (name: NodeJS.Signals) => void, ...more: NodeJS.Signals[]): () => void;
   /** gives the signals their default meaning back */
   release(): void;
 }
@@ -20,7 +22,12 @@ export function watchSignals(say: (line: string) => void, isNormalEnd = false): 
   // Calls side by side listen to it; Node would warn of more than ten on standard error, as if they were a leak.
   setMaxListeners(0, controller.signal);
   let first: NodeJS.Signals | null = null;
+  let passing: ((name: NodeJS.Signals) => void) | null = null;
   const onSignal = (name: NodeJS.Signals): void => {
+    if (passing !== null) {
+      passing(name);
+      return;
+    }
     if (first !== null) {
       const what = isNormalEnd ? "completed" : "undone";
       say(`${name} changes nothing: ${first} is being handled, and what was begun has to be ${what}`);
@@ -33,6 +40,14 @@ export function watchSignals(say: (line: string) => void, isNormalEnd = false): 
   for (const name of SIGNALS) process.on(name, onSignal);
   return {
     signal: controller.signal,
+    passTo(receiver, ...more) {
+      passing = receiver;
+      for (const name of more) process.on(name, receiver);
+      return () => {
+        passing = null;
+        for (const name of more) process.removeListener(name, receiver);
+      };
+    },
     release() {
       for (const name of SIGNALS) process.removeListener(name, onSignal);
     },

@@ -24,6 +24,8 @@ export interface OperandSyntax {
   key: string;
   label: string;
   arity?: Arity;
+  /** whether it can be an empty word */
+  mayBeEmpty?: boolean;
 }
 
 export interface CommandSyntax {

@@ -114,8 +114,12 @@ export abstract class ClusterStack<T extends Ticket = Ticket> {
 }
 
 /** A service travels in messages of blank-separated words (userspace-stack protocol), and a leading slash meant a mount point once. */
+export function isServiceName(service: string): boolean {
+  return /^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}$/.test(service);
+}
+
 function checkService(service: string): void {
-  if (!/^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}$/.test(service)) {
+  if (!isServiceName(service)) {
     throw new TypeError(
       `'${service}' cannot be a service: a program's name of up to 64 letters, digits and ._+- is expected`,
     );

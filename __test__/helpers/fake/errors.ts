@@ -23,6 +23,8 @@ export function errnoNumber(name: string): number {
 }
 
 export interface RefusalFields {
+  /** where it is not the call's own */
+  operation?: string | undefined;
   syscall?: string | undefined;
   path?: string | undefined;
   /** where the native module knows a better code than the errno's */
@@ -79,8 +81,16 @@ const butForTheCaller =
   (errno: string): ErrorCode | null =>
     errno === "EPERM" || errno === "ENOMEM" ? null : code;
 
+/** Only what is the caller's own trouble keeps its code (crates/sys, fsdlm). */
+const dlmFailed = (errno: string): ErrorCode | null =>
+  ["EPERM", "EACCES", "EROFS", "ENOMEM"].includes(errno) ? null : "O2CB_DLM_FAILED";
+/** crates/sys, dlmfs::refused */
+const dlmRefused = (errno: string): ErrorCode | null =>
+  ["EINTR", "ENOENT", "EPERM", "EACCES", "ENOMEM"].includes(errno) ? null : "O2CB_DLM_FAILED";
+
 export const callKinds = {
   readVolume: { operation: "read-volume", syscall: "open", recode: openFailed },
+  inspectVolume: { operation: "inspect-volume", syscall: "open", recode: openFailed },
   readHeartbeatSlots: {
     operation: "read-heartbeat-slots",
     syscall: "pread",
@@ -119,8 +129,25 @@ export const callKinds = {
   mounts: { operation: "read-mounts", syscall: "open" },
   mountNamespaces: { operation: "list-namespaces", syscall: "readlink" },
   watchEvents: { operation: "watch-events", syscall: "inotify_init" },
+  openLockspace: { operation: "open-lockspace", syscall: "dlm_create_lockspace", recode: dlmFailed },
+  "Lockspace.lock": { operation: "take-lock", syscall: "dlm_ls_lock", recode: dlmFailed },
+  "Lockspace.close": { operation: "close-lockspace", syscall: "dlm_release_lockspace", recode: dlmFailed },
+  "LockspaceLock.readValue": { operation: "read-value", syscall: "read" },
+  "LockspaceLock.writeValue": { operation: "write-value", syscall: "write" },
+  "LockspaceLock.wanted": { operation: "await-blocking", syscall: "poll" },
+  "LockspaceLock.release": { operation: "release-lock", syscall: "dlm_ls_unlock", recode: dlmFailed },
+  openDlmLock: { operation: "open-dlm-lock", syscall: "open", recode: dlmRefused },
+  openDlmLockApart: { operation: "open-dlm-lock", syscall: "open", recode: dlmRefused },
+  unlinkDlmLock: { operation: "unlink-dlm-lock", syscall: "unlink" },
+  lockRange: { operation: "lock-range", syscall: "open" },
+  "DlmLock.readValue": { operation: "dlm-lock-value", syscall: "pread" },
+  "DlmLock.writeValue": { operation: "dlm-lock-value", syscall: "pwrite" },
+  "DlmLock.waitBlocked": { operation: "wait-dlm-blocked", syscall: "poll" },
+  "DlmLock.close": { operation: "release", syscall: "close" },
   setIoPriority: { operation: "set-io-priority", syscall: "ioprio_set" },
   runProgram: { operation: "run-program", syscall: "posix_spawn" },
+  startProgram: { operation: "start-program", syscall: "execve" },
+  "ForegroundProgram.ended": { operation: "await-program", syscall: "waitid" },
   lockFile: { operation: "lock-file", syscall: "open", recode: among("O2CB_TIMEOUT", "EAGAIN") },
   connectAbstract: { operation: "connect-abstract", syscall: "connect" },
   "RegionLock.references": {
@@ -189,9 +216,10 @@ export function errorFor(name: CallName, path: string | undefined, { errno, fiel
   const syscall = errno === null ? undefined : (fields.syscall ?? kind.syscall);
   const where = fields.path ?? path;
   const tail = number === undefined ? "" : ` (${syscall}: errno ${number})`;
-  const message = `${kind.operation}${where === undefined ? "" : ` '${where}'`}: ${fields.detail ?? errorCodes[code].sentence}${tail}`;
+  const operation = fields.operation ?? kind.operation;
+  const message = `${operation}${where === undefined ? "" : ` '${where}'`}: ${fields.detail ?? errorCodes[code].sentence}${tail}`;
   return new O2cbError(code, message, {
-    operation: kind.operation,
+    operation,
     errno: number === undefined ? undefined : -number,
     syscall,
     path: where,

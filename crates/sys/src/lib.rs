@@ -10,18 +10,24 @@
 #![allow(clippy::result_large_err)]
 
 pub mod attribute;
+pub mod byte_range;
 pub mod cancel;
 pub mod claim;
 pub mod device;
 pub mod direct_io;
 pub mod directory;
+pub mod dlmfs;
+pub mod dlmfs_apart;
 pub mod durable_file;
 pub mod error;
 pub mod event_watch;
+pub mod foreground;
 mod fs_context;
+pub mod fsdlm;
 pub mod heartbeat;
 pub mod inspect;
 pub mod kernel_log;
+pub mod libdlm;
 pub mod lock_file;
 pub mod mount;
 pub mod mount_namespaces;

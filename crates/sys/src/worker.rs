@@ -71,6 +71,20 @@ fn block_signals() {
     }
 }
 
+/// Runs `call` with every signal blocked, for a library that does not expect its system calls to be interrupted.
+pub(crate) fn without_signals<T>(call: impl FnOnce() -> T) -> T {
+    // SAFETY: as in block_signals; the old mask is restored on the same thread.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        let mut old: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut old);
+        let result = call();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &old, std::ptr::null_mut());
+        result
+    }
+}
+
 /// Runs `call` with no signal blocked, so that a child started in it inherits an open mask.
 pub(crate) fn with_open_signals<T>(call: impl FnOnce() -> T) -> T {
     // SAFETY: as in block_signals; the old mask is restored on the same thread.
