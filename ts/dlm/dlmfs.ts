@@ -57,7 +57,7 @@ export async function clearDomain(native: Native, directory: string): Promise<bo
   try {
     await native.removeDirectory(directory);
   } catch (error) {
-    if (isErrno(error, "ENOTEMPTY", "EBUSY")) return false;
+    if (isErrno(error, "ENOTEMPTY")) return false;
     if (!isErrno(error, "ENOENT")) throw error;
   }
   return true;
