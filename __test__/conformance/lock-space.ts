@@ -328,9 +328,9 @@ export const cases: LockSpaceCase[] = [
     title: "holders of one process that keep a lock do not keep it from another process",
     async run({ join }) {
       const [first, second] = [await join(), await join()];
-      let isOver = false;
+      const work = { isOver: false };
       const busy = [1, 2, 3].map(async () => {
-        while (!isOver) {
+        while (!work.isOver) {
           const held = await first.space.lock("fair");
           await new Promise((resolve) => setTimeout(resolve, 1));
           await held.unlock({ keep: true });
@@ -338,7 +338,7 @@ export const cases: LockSpaceCase[] = [
       });
       const other = await second.space.lock("fair", { timeoutMs: 5000 });
       await other.unlock();
-      isOver = true;
+      work.isOver = true;
       await Promise.all(busy);
     },
   },
