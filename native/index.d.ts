@@ -47,6 +47,16 @@ export declare class RegionLock {
   release(): void
 }
 
+/** `BlockDeviceFacts` of ts/native-types.ts. */
+export interface BlockDeviceFacts {
+  name: string
+  number: DeviceNumber
+  bytes: bigint
+  parent: string | null
+  holders: Array<string>
+  mapperName: string | null
+}
+
 /** The exclusive claim; null where something has it. */
 export declare function claimDevice(cancellation: Cancellation | undefined | null, device: string): Promise<HeldDescriptor | undefined | null>
 
@@ -106,6 +116,9 @@ export interface JournalFacts {
   dirty: boolean
   recoveryGeneration: number
 }
+
+/** Every block device. */
+export declare function listBlockDevices(cancellation?: Cancellation | undefined | null): Promise<Array<BlockDeviceFacts>>
 
 /** Names of the sub-directories. */
 export declare function listDirectories(cancellation: Cancellation | undefined | null, path: string): Promise<Array<string>>
@@ -201,6 +214,30 @@ export declare function replaceFile(cancellation: Cancellation | undefined | nul
 
 /** Runs a program to its end. */
 export declare function runProgram(cancellation: Cancellation | undefined | null, path: string, args: Array<string>): Promise<number>
+
+/** `ScannedDevice` of ts/native-types.ts, with the parts of a failure. */
+export interface ScannedDevice {
+  device: string
+  volume: ScannedVolume | null
+  code: string | null
+  failure: string | null
+}
+
+/** `ScannedVolume` of ts/native-types.ts. */
+export interface ScannedVolume {
+  uuid: string
+  label: string
+  featureIncompat: number
+  stackLabel: string | null
+  stackFlags: number
+  clusterName: string | null
+  problem: string | null
+  slotMap: Array<SlotOwner> | null
+  slotMapProblem: string | null
+}
+
+/** The volumes on some devices. */
+export declare function scanVolumes(cancellation: Cancellation | undefined | null, devices: Array<string>, slotMaps: boolean, threads: number): Promise<Array<ScannedDevice>>
 
 /** `SemaphoreFacts` of ts/native-types.ts. */
 export interface SemaphoreFacts {

@@ -248,6 +248,11 @@ function wrap(module: Module): Native {
       );
       return { ...facts, ...rest };
     },
+    listBlockDevices: (options = {}) => run("list-block-devices", options, (c) => module.listBlockDevices(c)),
+    scanVolumes: (devices, slotMaps, threads, options = {}) =>
+      run("scan-volumes", options, (c) =>
+        module.scanVolumes(c, [...devices], slotMaps, whole("threads", threads)),
+      ),
     readHeartbeatSlots: (device, { startBlock, blockBytes, blocks }, options = {}) =>
       run("read-heartbeat-slots", options, (c) =>
         module.readHeartbeatSlots(

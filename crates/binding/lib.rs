@@ -17,6 +17,7 @@ mod mounts;
 mod only_for_tests;
 mod others;
 mod regions;
+mod scan;
 mod values;
 mod volume_details;
 mod volumes;

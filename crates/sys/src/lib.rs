@@ -10,6 +10,7 @@
 #![allow(clippy::result_large_err)]
 
 pub mod attribute;
+pub mod block_devices;
 pub mod cancel;
 pub mod claim;
 pub mod device;
@@ -30,6 +31,7 @@ pub mod namespace;
 pub mod priority;
 pub mod program;
 pub mod region_lock;
+pub mod scan;
 mod semaphore;
 pub mod socket;
 #[cfg(test)]
