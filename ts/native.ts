@@ -11,7 +11,15 @@ import { getSystemErrorMap } from "node:util";
 import type * as binding from "../native/index.d.ts";
 import { errorCodes, type ErrorCode } from "./error-codes.ts";
 import { O2cbError } from "./errors.ts";
-import type { CallOptions, EventWatch, Held, Native, RegionLock, WatchEvent } from "./native-types.ts";
+import type {
+  CallOptions,
+  EventWatch,
+  Held,
+  HeartbeatSlot,
+  Native,
+  RegionLock,
+  WatchEvent,
+} from "./native-types.ts";
 
 export type * from "./native-types.ts";
 
@@ -177,6 +185,21 @@ function event({ kind, id, name }: binding.WatchEvent): WatchEvent {
   return kind === "mounts" || kind === "lost" ? { kind } : { kind, id };
 }
 
+function slotList({ wide, narrow }: binding.HeartbeatSlots): HeartbeatSlot[] {
+  const slots: HeartbeatSlot[] = [];
+  for (let slot = 0; slot * 2 < wide.length; slot++) {
+    slots.push({
+      slot,
+      valid: narrow[slot * 3] === 1,
+      sequence: wide[slot * 2] ?? 0n,
+      node: narrow[slot * 3 + 1] ?? 0,
+      generation: wide[slot * 2 + 1] ?? 0n,
+      deadMs: narrow[slot * 3 + 2] ?? 0,
+    });
+  }
+  return slots;
+}
+
 function wrap(module: Module): Native {
   /** Starts a call on its thread and connects the signal; a call given up before is not started. */
   async function run<T>(
@@ -253,14 +276,16 @@ function wrap(module: Module): Native {
       run("scan-volumes", options, (c) =>
         module.scanVolumes(c, [...devices], slotMaps, whole("threads", threads)),
       ),
-    readHeartbeatSlots: (device, { startBlock, blockBytes, blocks }, options = {}) =>
-      run("read-heartbeat-slots", options, (c) =>
-        module.readHeartbeatSlots(
-          c,
-          device,
-          startBlock,
-          whole("blockBytes", blockBytes),
-          whole("blocks", blocks),
+    readHeartbeatSlots: async (device, { startBlock, blockBytes, blocks }, options = {}) =>
+      slotList(
+        await run("read-heartbeat-slots", options, (c) =>
+          module.readHeartbeatSlots(
+            c,
+            device,
+            startBlock,
+            whole("blockBytes", blockBytes),
+            whole("blocks", blocks),
+          ),
         ),
       ),
     claimDevice: async (device, options = {}) => {
