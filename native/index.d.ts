@@ -81,14 +81,6 @@ export interface HeartbeatExtent {
   clusters: number
 }
 
-/** The list of `HeartbeatSlot` of ts/native-types.ts, in two arrays: to make 255 objects through Node-API takes longer than the read. */
-export interface HeartbeatSlots {
-  /** Sequence and generation of each slot. */
-  wide: BigUint64Array
-  /** Validity (1 or 0), node and milliseconds of each slot. */
-  narrow: Uint32Array
-}
-
 /** `InodeFacts` of ts/native-types.ts. */
 export interface InodeFacts {
   generation: number
@@ -192,8 +184,11 @@ export interface PathFacts {
 /** The whole file as text. */
 export declare function readAttribute(cancellation: Cancellation | undefined | null, path: string): Promise<string>
 
-/** Every slot of a region. */
-export declare function readHeartbeatSlots(cancellation: Cancellation | undefined | null, device: string, startBlock: bigint, blockBytes: number, blocks: number): Promise<HeartbeatSlots>
+/**
+ * Every slot of a region, three words for each: sequence, generation, and validity, node and milliseconds from the lowest bit on. To make
+ * 255 objects through Node-API takes longer than the read.
+ */
+export declare function readHeartbeatSlots(cancellation: Cancellation | undefined | null, device: string, startBlock: bigint, blockBytes: number, blocks: number): Promise<BigUint64Array>
 
 /** readlink(2). */
 export declare function readLink(cancellation: Cancellation | undefined | null, path: string): Promise<string>

@@ -185,16 +185,19 @@ function event({ kind, id, name }: binding.WatchEvent): WatchEvent {
   return kind === "mounts" || kind === "lost" ? { kind } : { kind, id };
 }
 
-function slotList({ wide, narrow }: binding.HeartbeatSlots): HeartbeatSlot[] {
+/** Three words for each slot: crates/binding/volumes.rs. A word is cheap as two halves, dear as a BigInt. */
+function slotList(words: BigUint64Array): HeartbeatSlot[] {
+  const halves = new Uint32Array(words.buffer, words.byteOffset, words.length * 2);
   const slots: HeartbeatSlot[] = [];
-  for (let slot = 0; slot * 2 < wide.length; slot++) {
+  for (let slot = 0; slot * 3 < words.length; slot++) {
+    const rest = halves[slot * 6 + 4] ?? 0;
     slots.push({
       slot,
-      valid: narrow[slot * 3] === 1,
-      sequence: wide[slot * 2] ?? 0n,
-      node: narrow[slot * 3 + 1] ?? 0,
-      generation: wide[slot * 2 + 1] ?? 0n,
-      deadMs: narrow[slot * 3 + 2] ?? 0,
+      valid: (rest & 1) === 1,
+      sequence: words[slot * 3] ?? 0n,
+      node: (rest >>> 8) & 0xff,
+      generation: words[slot * 3 + 1] ?? 0n,
+      deadMs: halves[slot * 6 + 5] ?? 0,
     });
   }
   return slots;

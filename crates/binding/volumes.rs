@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use napi::Env;
-use napi::bindgen_prelude::{BigInt, BigUint64Array, PromiseRaw, Uint32Array};
+use napi::bindgen_prelude::{BigInt, BigUint64Array, PromiseRaw};
 use napi_derive::napi;
 use ocfs2_group_disk::{HeartbeatSlot, Volume};
 use ocfs2_group_sys::device::DeviceFacts;
@@ -45,15 +45,6 @@ pub struct VolumeFacts {
     pub heartbeat_problem: Option<String>,
 }
 
-/// The list of `HeartbeatSlot` of ts/native-types.ts, in two arrays: to make 255 objects through Node-API takes longer than the read.
-#[napi(object, object_from_js = false)]
-pub struct HeartbeatSlots {
-    /// Sequence and generation of each slot.
-    pub wide: BigUint64Array,
-    /// Validity (1 or 0), node and milliseconds of each slot.
-    pub narrow: Uint32Array,
-}
-
 /// What a volume says of itself.
 #[napi(catch_unwind)]
 pub fn read_volume<'env>(
@@ -66,7 +57,8 @@ pub fn read_volume<'env>(
     })
 }
 
-/// Every slot of a region.
+/// Every slot of a region, three words for each: sequence, generation, and validity, node and milliseconds from the lowest bit on. To make
+/// 255 objects through Node-API takes longer than the read.
 #[napi(catch_unwind)]
 pub fn read_heartbeat_slots<'env>(
     env: &'env Env,
@@ -75,11 +67,11 @@ pub fn read_heartbeat_slots<'env>(
     start_block: BigInt,
     block_bytes: u32,
     blocks: u32,
-) -> napi::Result<PromiseRaw<'env, HeartbeatSlots>> {
+) -> napi::Result<PromiseRaw<'env, BigUint64Array>> {
     let first = bits(&start_block)?;
     start(env, "read-heartbeat-slots", cancellation, move |cancel| {
         volume::read_slots(Path::new(&device), first, block_bytes, blocks, cancel)
-            .map(|slots| HeartbeatSlots::from(slots.as_slice()))
+            .map(|slots| packed(&slots).into())
     })
 }
 
@@ -128,11 +120,12 @@ pub fn volume_facts(device: String, facts: &DeviceFacts, volume: Volume) -> Volu
     }
 }
 
-impl From<&[HeartbeatSlot]> for HeartbeatSlots {
-    fn from(slots: &[HeartbeatSlot]) -> Self {
-        let wide: Vec<u64> = slots.iter().flat_map(|slot| [slot.sequence, slot.generation]).collect();
-        let narrow: Vec<u32> =
-            slots.iter().flat_map(|slot| [slot.valid.into(), slot.node.into(), slot.dead_ms]).collect();
-        HeartbeatSlots { wide: wide.into(), narrow: narrow.into() }
+/// Validity is bit 0, the node bits 8 to 15, the milliseconds the upper half.
+fn packed(slots: &[HeartbeatSlot]) -> Vec<u64> {
+    let mut words = Vec::with_capacity(slots.len().saturating_mul(3));
+    for slot in slots {
+        let rest = u64::from(slot.valid) | u64::from(slot.node) << 8 | u64::from(slot.dead_ms) << 32;
+        words.extend([slot.sequence, slot.generation, rest]);
     }
+    words
 }
