@@ -5,7 +5,6 @@
 //! falls back to cached reads then: its writers are on this node. Devices are opened read-only and not exclusively.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use ocfs2_group_error::{Code, Error, Result};
 use rustix::fd::OwnedFd;
@@ -112,9 +111,9 @@ impl Reader {
         let first = offset - offset % self.alignment;
         let skip = usize::try_from(offset - first).unwrap_or(0);
         let length = (skip + wanted).next_multiple_of(usize::try_from(self.alignment).unwrap_or(1));
-        let mut memory = Spare::of(length + MEMORY_ALIGNMENT);
-        let start = memory.0.as_ptr().align_offset(MEMORY_ALIGNMENT);
-        let aligned = memory.0.get_mut(start..start + length).unwrap_or_default();
+        let mut memory = vec![0_u8; length + MEMORY_ALIGNMENT];
+        let start = memory.as_ptr().align_offset(MEMORY_ALIGNMENT);
+        let aligned = memory.get_mut(start..start + length).unwrap_or_default();
         let mut got = 0;
         // A short read is only good where it ends on the alignment; at the end of a file it holds all there is.
         while got < skip + wanted {
@@ -135,35 +134,6 @@ impl Reader {
     fn ends(&self, wanted: u64) -> Error {
         let detail = format!("it ends at byte {}, before byte {wanted}", self.facts.bytes);
         Error::new(Code::Io, self.operation, detail).path(self.path.to_string_lossy())
-    }
-}
-
-/// Memory for one read, which the next one gets again: for a region's 128 KiB the kernel makes 33 pages, fills them with zeros and
-/// takes them back, which is a tenth of a read's time. What is in it is overwritten before it is used.
-struct Spare(Vec<u8>);
-
-static SPARE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-impl Spare {
-    fn of(length: usize) -> Self {
-        let mut memory = match SPARE.try_lock() {
-            Ok(mut spare) => std::mem::take(&mut *spare),
-            Err(_) => Vec::new(),
-        };
-        if memory.len() < length {
-            memory = vec![0; length];
-        }
-        Spare(memory)
-    }
-}
-
-impl Drop for Spare {
-    fn drop(&mut self) {
-        if let Ok(mut spare) = SPARE.try_lock()
-            && spare.len() < self.0.len()
-        {
-            *spare = std::mem::take(&mut self.0);
-        }
     }
 }
 
