@@ -34,7 +34,7 @@ pub use fault::{Defect, Fault};
 pub use heartbeat_file::HeartbeatExtent;
 pub use heartbeat_slot::{HeartbeatSlot, RegionGeometry};
 pub use identity::Identity;
-pub use reader::{BlockReader, MAX_READS, READ_ATTEMPTS, ReadBlock};
+pub use reader::{BlockReader, MAX_DETAIL_READS, MAX_READS, READ_ATTEMPTS, ReadBlock};
 pub use slot_map::UsedSlot;
 pub use superblock::{Superblock, probe_superblock};
 pub use volume::{Volume, read_volume};
