@@ -101,6 +101,16 @@ export declare class RegionLock {
   release(): void
 }
 
+/** `BlockDeviceFacts` of ts/native-types.ts. */
+export interface BlockDeviceFacts {
+  name: string
+  number: DeviceNumber
+  bytes: bigint
+  parent: string | null
+  holders: Array<string>
+  mapperName: string | null
+}
+
 /** The exclusive claim; null where something has it. */
 export declare function claimDevice(cancellation: Cancellation | undefined | null, device: string): Promise<HeldDescriptor | undefined | null>
 
@@ -123,16 +133,6 @@ export interface Dropped {
 export interface HeartbeatExtent {
   startBlock: bigint
   clusters: number
-}
-
-/** `HeartbeatSlot` of ts/native-types.ts. */
-export interface HeartbeatSlot {
-  slot: number
-  valid: boolean
-  sequence: bigint
-  node: number
-  generation: bigint
-  deadMs: number
 }
 
 /** `InodeFacts` of ts/native-types.ts. */
@@ -160,6 +160,9 @@ export interface JournalFacts {
   dirty: boolean
   recoveryGeneration: number
 }
+
+/** Every block device. */
+export declare function listBlockDevices(cancellation?: Cancellation | undefined | null): Promise<Array<BlockDeviceFacts>>
 
 /** Names of the sub-directories. */
 export declare function listDirectories(cancellation: Cancellation | undefined | null, path: string): Promise<Array<string>>
@@ -220,6 +223,8 @@ export declare function mounts(cancellation?: Cancellation | undefined | null, n
 
 /** Takes a stand-in for libdlm, before any was loaded. */
 export declare function onlyForTestsLibdlm(path: string): Promise<undefined>
+/** Reads bytes of a device on a worker thread and drops them. */
+export declare function onlyForTestsBareRead(cancellation: Cancellation | undefined | null, device: string, offset: bigint, length: number): Promise<undefined>
 
 /** Panics on a worker thread. */
 export declare function onlyForTestsPanic(cancellation?: Cancellation | undefined | null): Promise<undefined>
@@ -247,8 +252,11 @@ export interface PathFacts {
 /** The whole file as text. */
 export declare function readAttribute(cancellation: Cancellation | undefined | null, path: string): Promise<string>
 
-/** Every slot of a region. */
-export declare function readHeartbeatSlots(cancellation: Cancellation | undefined | null, device: string, startBlock: bigint, blockBytes: number, blocks: number): Promise<Array<HeartbeatSlot>>
+/**
+ * Every slot of a region, three words for each: sequence, generation, and validity, node and milliseconds from the lowest bit on. To make
+ * 255 objects through Node-API takes longer than the read.
+ */
+export declare function readHeartbeatSlots(cancellation: Cancellation | undefined | null, device: string, startBlock: bigint, blockBytes: number, blocks: number): Promise<BigUint64Array>
 
 /** readlink(2). */
 export declare function readLink(cancellation: Cancellation | undefined | null, path: string): Promise<string>
@@ -270,6 +278,30 @@ export declare function replaceFile(cancellation: Cancellation | undefined | nul
 
 /** Runs a program to its end. */
 export declare function runProgram(cancellation: Cancellation | undefined | null, path: string, args: Array<string>): Promise<number>
+
+/** `ScannedDevice` of ts/native-types.ts, with the parts of a failure. */
+export interface ScannedDevice {
+  device: string
+  volume: ScannedVolume | null
+  code: string | null
+  failure: string | null
+}
+
+/** `ScannedVolume` of ts/native-types.ts. */
+export interface ScannedVolume {
+  uuid: string
+  label: string
+  featureIncompat: number
+  stackLabel: string | null
+  stackFlags: number
+  clusterName: string | null
+  problem: string | null
+  slotMap: Array<SlotOwner> | null
+  slotMapProblem: string | null
+}
+
+/** The volumes on some devices. */
+export declare function scanVolumes(cancellation: Cancellation | undefined | null, devices: Array<string>, slotMaps: boolean, threads: number): Promise<Array<ScannedDevice>>
 
 /** `SemaphoreFacts` of ts/native-types.ts. */
 export interface SemaphoreFacts {

@@ -143,6 +143,51 @@ export interface VolumeDetails extends VolumeFacts {
   problems: { what: string; why: string }[];
 }
 
+/** A block device as the kernel lists it; raw facts. */
+export interface BlockDeviceFacts {
+  /** the kernel's */
+  name: string;
+  number: DeviceNumber;
+  /** to the KiB */
+  bytes: bigint;
+  /** the whole disk that it is a partition of */
+  parent: string | null;
+  /** the kernel's names of devices that stand on it: of the device mapper, md, bcache */
+  holders: string[];
+  /** of a mapped device */
+  mapperName: string | null;
+}
+
+/**
+ * What has the signature of a volume, damaged or not. Label, stack and cluster have one character for each byte, since they need not be
+ * UTF-8: Buffer.from(label, "latin1").
+ */
+export interface ScannedVolume {
+  /** 32 upper-case hexadecimal digits */
+  uuid: string;
+  label: string;
+  featureIncompat: number;
+  /** null where the volume carries no cluster information */
+  stackLabel: string | null;
+  stackFlags: number;
+  clusterName: string | null;
+  /** why its superblock cannot be used; null where it can */
+  problem: string | null;
+  /** the taken slots; null where they were not asked for, or cannot be read */
+  slotMap: SlotOwner[] | null;
+  slotMapProblem: string | null;
+}
+
+export interface ScannedDevice {
+  /** as given */
+  device: string;
+  /** null where there is none */
+  volume: ScannedVolume | null;
+  /** why the device could not be read: a code, and what happened; null where it could */
+  code: string | null;
+  failure: string | null;
+}
+
 export interface HeartbeatSlot {
   slot: number;
   /** whether the checksum over `blockBytes` holds */
@@ -359,6 +404,15 @@ export interface Native {
     device: string,
     options?: CallOptions & { partial?: boolean | undefined },
   ): Promise<VolumeDetails>;
+  /** every block device with a size, in the kernel's order */
+  listBlockDevices(options?: CallOptions): Promise<BlockDeviceFacts[]>;
+  /** O_DIRECT; what each device carries, in their order, by `threads` threads at a time. One device's failure is its own. */
+  scanVolumes(
+    devices: readonly string[],
+    slotMaps: boolean,
+    threads: number,
+    options?: CallOptions,
+  ): Promise<ScannedDevice[]>;
   /** O_DIRECT */
   readHeartbeatSlots(
     device: string,

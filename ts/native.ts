@@ -16,6 +16,7 @@ import type {
   DlmLock,
   EventWatch,
   ForegroundProgram,
+  HeartbeatSlot,
   Held,
   LockLevel,
   Lockspace,
@@ -195,6 +196,24 @@ function event({ kind, id, name }: binding.WatchEvent): WatchEvent {
   return kind === "mounts" || kind === "lost" ? { kind } : { kind, id };
 }
 
+/** Three words for each slot: crates/binding/volumes.rs. A word is cheap as two halves, dear as a BigInt. */
+function slotList(words: BigUint64Array): HeartbeatSlot[] {
+  const halves = new Uint32Array(words.buffer, words.byteOffset, words.length * 2);
+  const slots: HeartbeatSlot[] = [];
+  for (let slot = 0; slot * 3 < words.length; slot++) {
+    const rest = halves[slot * 6 + 4] ?? 0;
+    slots.push({
+      slot,
+      valid: (rest & 1) === 1,
+      sequence: words[slot * 3] ?? 0n,
+      node: (rest >>> 8) & 0xff,
+      generation: words[slot * 3 + 1] ?? 0n,
+      deadMs: halves[slot * 6 + 5] ?? 0,
+    });
+  }
+  return slots;
+}
+
 function wrap(module: Module): Native {
   /** Starts a call on its thread and connects the signal; a call given up before is not started. */
   async function run<T>(
@@ -305,14 +324,21 @@ function wrap(module: Module): Native {
       );
       return { ...facts, ...rest };
     },
-    readHeartbeatSlots: (device, { startBlock, blockBytes, blocks }, options = {}) =>
-      run("read-heartbeat-slots", options, (c) =>
-        module.readHeartbeatSlots(
-          c,
-          device,
-          startBlock,
-          whole("blockBytes", blockBytes),
-          whole("blocks", blocks),
+    listBlockDevices: (options = {}) => run("list-block-devices", options, (c) => module.listBlockDevices(c)),
+    scanVolumes: (devices, slotMaps, threads, options = {}) =>
+      run("scan-volumes", options, (c) =>
+        module.scanVolumes(c, [...devices], slotMaps, whole("threads", threads)),
+      ),
+    readHeartbeatSlots: async (device, { startBlock, blockBytes, blocks }, options = {}) =>
+      slotList(
+        await run("read-heartbeat-slots", options, (c) =>
+          module.readHeartbeatSlots(
+            c,
+            device,
+            startBlock,
+            whole("blockBytes", blockBytes),
+            whole("blocks", blocks),
+          ),
         ),
       ),
     claimDevice: async (device, options = {}) => {

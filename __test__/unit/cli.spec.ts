@@ -37,7 +37,7 @@ function terminal(isWatched = false): Played {
   return {
     stdout,
     stderr,
-    out: (line) => stdout.push(line),
+    out: (line) => stdout.push(String(line)),
     err: (line) => stderr.push(line),
     isWatched: () => isWatched,
   };

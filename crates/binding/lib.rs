@@ -20,6 +20,7 @@ mod only_for_tests;
 mod others;
 mod programs;
 mod regions;
+mod scan;
 mod values;
 mod volume_details;
 mod volumes;

@@ -4,6 +4,7 @@ import { commandOf } from "./base-command.ts";
 import { hbCtlJob } from "./hb-ctl-job.ts";
 import { hbCtlSyntax } from "./hb-ctl-syntax.ts";
 import { MountCommand } from "./mount-command.ts";
+import { mountedJob, mountedSyntax } from "./mounted-job.ts";
 import { subcommands } from "./o2cb-commands.ts";
 import type { CommandSyntax } from "./syntax.ts";
 import { UmountCommand } from "./umount-command.ts";
@@ -15,7 +16,8 @@ export function helpsOf(program: string): Record<string, string> {
   const command = single[program];
   if (command !== undefined) {
     const text = withValues(Cli.from(command, { binaryName: program }).usage(command, plain));
-    return { [program]: program === hbCtlSyntax.name ? withForms(text, hbCtlSyntax) : text };
+    const syntax = [hbCtlSyntax, mountedSyntax].find(({ name }) => name === program);
+    return { [program]: syntax === undefined ? text : withForms(text, syntax) };
   }
   if (program !== "o2cb") throw new TypeError(`there is no program '${program}'`);
   const classes = subcommands.map(({ word, job }) => commandOf(job, [word]));
@@ -52,6 +54,7 @@ const single: Record<string, CommandClass> = {
   "mount.ocfs2": MountCommand,
   "umount.ocfs2": UmountCommand,
   ocfs2_hb_ctl: commandOf(hbCtlJob()),
+  "mounted.ocfs2": commandOf(mountedJob()),
 };
 
 /** clipanion writes `...` where operands or options are many. */

@@ -25,7 +25,7 @@ export interface JobResult {
   /** what --json writes; null where it was written already */
   data: object | null;
   /** the result itself, one line each, where --json was not asked for */
-  lines?: string[];
+  lines?: (string | Uint8Array)[];
   /** told with -v */
   details: string[];
   /** told always: the command succeeded, but not as the caller may think */

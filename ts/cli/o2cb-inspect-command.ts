@@ -29,7 +29,12 @@ export function inspectCommands(): readonly Subcommand[] {
           holders = await volumeHolders(native, found.volume, { configPath: path, signal });
         }
         const { volume, ...rest } = found;
-        const data = { ...volume, ...rest, ...holders };
+        const data = {
+          ...volume,
+          ...rest,
+          holders: holders?.holders ?? null,
+          sentence: holders?.sentence ?? null,
+        };
         const lines = [
           ...inspectionLines(found, args.count("verbose") > 0),
           ...(holders === null ? [] : [`holders: ${holders.sentence}`]),

@@ -3,8 +3,8 @@
 import { fstatSync, writeSync } from "node:fs";
 
 export interface Terminal {
-  /** a line for standard output */
-  out(line: string): void;
+  /** a line for standard output; as bytes where it holds what is no text, such as a volume's label */
+  out(line: string | Uint8Array): void;
   /** a line for standard error */
   err(line: string): void;
   /** whether a person watches standard error */
@@ -19,8 +19,8 @@ const MEMORY_DEVICES = 1;
 const PATIENCE_MS = 1000;
 
 export const systemTerminal: Terminal = {
-  out: (line) => write(STDOUT, `${line}\n`),
-  err: (line) => write(STDERR, `${line}\n`),
+  out: (line) => write(STDOUT, line),
+  err: (line) => write(STDERR, line),
   isWatched() {
     try {
       const { rdev, mode } = fstatSync(STDERR);
@@ -32,8 +32,8 @@ export const systemTerminal: Terminal = {
 };
 
 /** A reader who is gone, or does not read, costs lines but never the command. */
-function write(descriptor: number, text: string): void {
-  const bytes = Buffer.from(text);
+function write(descriptor: number, line: string | Uint8Array): void {
+  const bytes = Buffer.concat([Buffer.from(line), Buffer.from("\n")]);
   const deadline = Date.now() + PATIENCE_MS;
   for (let done = 0; done < bytes.length;) {
     try {

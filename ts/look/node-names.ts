@@ -15,12 +15,19 @@ export async function nodeNames(
   { configPath = CLUSTER_CONF, signal }: { configPath?: string; signal?: AbortSignal | undefined } = {},
 ): Promise<NodeNames> {
   const fits = (name: string): boolean => cluster === null || name === cluster;
-  const state = await readClusterState(native).catch(() => null);
-  if (state !== null && fits(state.name))
-    return new Map(state.nodes.flatMap(({ number, name }) => (number === null ? [] : [[number, name]])));
+  const registered = await registeredNames(native);
+  if (registered !== null && fits(registered.cluster)) return registered.names;
   const loaded = await loadConfig(native, configPath, { signal }).catch(() => null);
   const clusters = (loaded?.config.clusters ?? []).filter(({ name }) => fits(name));
   // Of two clusters neither is meant more than the other.
   const only = clusters.length === 1 ? clusters[0] : undefined;
   return new Map((only?.nodes ?? []).map(({ number, name }) => [number, name]));
+}
+
+/** Of the cluster that is registered here; null where none is, or it cannot be read. */
+export async function registeredNames(native: Native): Promise<{ cluster: string; names: NodeNames } | null> {
+  const state = await readClusterState(native).catch(() => null);
+  if (state === null) return null;
+  const known = state.nodes.flatMap(({ number, name }) => (number === null ? [] : [[number, name] as const]));
+  return { cluster: state.name, names: new Map(known) };
 }

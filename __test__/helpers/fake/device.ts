@@ -4,7 +4,13 @@
 // start_block + N); commands facts 2 and 3 (an exclusive open is refused while anything claims the device, and refuses mounts).
 // There are no bytes: nothing here is parsed.
 import { createHash } from "node:crypto";
-import type { DeviceNumber, HeartbeatSlot, RegionGeometry, VolumeFacts } from "../../../ts/native-types.ts";
+import type {
+  BlockDeviceFacts,
+  DeviceNumber,
+  HeartbeatSlot,
+  RegionGeometry,
+  VolumeFacts,
+} from "../../../ts/native-types.ts";
 import { SlotState } from "./volume-details.ts";
 
 export interface VolumeSettings {
@@ -83,6 +89,8 @@ export interface DiskSettings {
   readOnly?: boolean;
   /** an image file: no device at all */
   image?: boolean;
+  /** what it is a partition of, what stands on it, and its name where it is mapped */
+  above?: Partial<BlockDevice["above"]>;
 }
 
 export class BlockDevice {
@@ -95,7 +103,10 @@ export class BlockDevice {
   readonly slots = new Map<bigint, HeartbeatSlot>();
   /** slot map and journals; they follow mounts */
   readonly slotState = new SlotState();
+  readonly above: Pick<BlockDeviceFacts, "parent" | "holders" | "mapperName">;
   volume: VolumeContent | null;
+  /** why the superblock has a signature and cannot be used, as a scan tells */
+  superblockProblem: string | null = null;
   readOnly: boolean;
   /** no read or write reaches the disk any more */
   broken = false;
@@ -110,6 +121,7 @@ export class BlockDevice {
     this.bytes = settings.bytes ?? 1n << 30n;
     this.readOnly = settings.readOnly ?? false;
     this.isImage = settings.image ?? false;
+    this.above = { parent: null, holders: [], mapperName: null, ...settings.above };
   }
 
   facts(path: string, content: VolumeContent): VolumeFacts {

@@ -91,6 +91,8 @@ const dlmRefused = (errno: string): ErrorCode | null =>
 export const callKinds = {
   readVolume: { operation: "read-volume", syscall: "open", recode: openFailed },
   inspectVolume: { operation: "inspect-volume", syscall: "open", recode: openFailed },
+  listBlockDevices: { operation: "list-block-devices", syscall: "read" },
+  scanVolumes: { operation: "scan-volumes", syscall: "pread" },
   readHeartbeatSlots: {
     operation: "read-heartbeat-slots",
     syscall: "pread",

@@ -3,6 +3,7 @@
 // Deliberately simpler than the real one: nothing runs in parallel; a call takes effect at one moment, except those that wait
 // (a mutex, a file lock, a heartbeat, a dismount).
 import type {
+  BlockDeviceFacts,
   CallOptions,
   EventWatch,
   ForegroundProgram,
@@ -16,6 +17,7 @@ import type {
   ProgramRequest,
   RegionGeometry,
   RegionLock,
+  ScannedDevice,
   SemaphoreFacts,
   UnmountRequest,
   VolumeDetails,
@@ -30,7 +32,7 @@ import { mount, mountTable, namespaceAt, namespaceTable, unmount } from "./mount
 import { startProgram } from "./programs.ts";
 import { acquireRegion, queryRegion } from "./region-lock.ts";
 import type { TreeNode } from "./tree.ts";
-import { detailsOf } from "./volume-details.ts";
+import { detailsOf, scanned } from "./volume-details.ts";
 import { FakeEventWatch } from "./watch.ts";
 
 export class FakeNative extends FakeDlm implements Native {
@@ -56,6 +58,42 @@ export class FakeNative extends FakeDlm implements Native {
         refuseWithCode("O2CB_BAD_DIRECTORY", `${problem.what}: ${problem.why}`);
       return { ...disk.facts(device, content), ...details };
     });
+  }
+
+  listBlockDevices(options?: CallOptions): Promise<BlockDeviceFacts[]> {
+    return this.call("listBlockDevices", [], options?.signal, () =>
+      [...this.kernel.disks].map(({ name, number, bytes, above: { parent, holders, mapperName } }) => ({
+        name,
+        number,
+        bytes,
+        parent,
+        holders,
+        mapperName,
+      })),
+    );
+  }
+
+  scanVolumes(
+    devices: readonly string[],
+    slotMaps: boolean,
+    threads: number,
+    options?: CallOptions,
+  ): Promise<ScannedDevice[]> {
+    return this.call("scanVolumes", [devices, slotMaps, threads], options?.signal, () =>
+      devices.map((device) => {
+        try {
+          return scanned(device, this.#openDevice(device), slotMaps);
+        } catch (error) {
+          if (!(error instanceof Refusal)) throw error;
+          return {
+            device,
+            volume: null,
+            code: error.fields.code ?? "O2CB_BAD_DEVICE",
+            failure: `scan-volumes: ${error.message}`,
+          };
+        }
+      }),
+    );
   }
 
   readHeartbeatSlots(

@@ -3,7 +3,7 @@
 //
 // Facts relied on: disk-format 2.3 (names), 3 (a node takes its own old slot again, else the lowest that is free; a clean dismount
 // clears it), 4 (dirty from a read-write mount to a clean dismount). Where the blocks lie is made up.
-import type { JournalFacts, SystemFile, VolumeDetails } from "../../../ts/native-types.ts";
+import type { JournalFacts, ScannedDevice, SystemFile, VolumeDetails } from "../../../ts/native-types.ts";
 import type { BlockDevice, VolumeContent } from "./device.ts";
 
 /** Block of the first system file's inode; the others follow. */
@@ -67,6 +67,33 @@ function systemFiles(volume: VolumeContent): SystemFile[] {
     },
     problem: null,
   }));
+}
+
+/** UTF-8 with one character for each byte, as the core gives what need not be UTF-8. */
+const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
+
+export function scanned(path: string, device: BlockDevice, slotMaps: boolean): ScannedDevice {
+  const answer: ScannedDevice = { device: path, volume: null, code: null, failure: null };
+  if (device.broken)
+    return { ...answer, code: "O2CB_IO", failure: `scan-volumes '${path}': input/output error` };
+  const { volume, slotState } = device;
+  if (volume === null) return answer;
+  const damage = slotState.problems.find(({ what }) => what === "slot map")?.why ?? null;
+  const owners = [...slotState.owners].map(([slot, node]) => ({ slot, node }));
+  return {
+    ...answer,
+    volume: {
+      uuid: volume.uuid,
+      label: bytesOf(volume.label),
+      featureIncompat: volume.featureIncompat,
+      stackLabel: volume.stackLabel,
+      stackFlags: volume.stackFlags,
+      clusterName: volume.clusterName === null ? null : bytesOf(volume.clusterName),
+      problem: device.superblockProblem,
+      slotMap: slotMaps && damage === null ? owners.toSorted((a, b) => a.slot - b.slot) : null,
+      slotMapProblem: slotMaps ? damage : null,
+    },
+  };
 }
 
 /** Without the facts of `readVolume`. */

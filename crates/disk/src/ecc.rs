@@ -168,7 +168,7 @@ mod tests {
     /// The same bit by bit, straight from the definition.
     fn slow_crc32(initial: u32, bytes: &[u8]) -> u32 {
         bytes.iter().fold(initial, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (crc & 1) * 0xEDB8_8320)
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ ((crc & 1) * 0xEDB8_8320))
         })
     }
 

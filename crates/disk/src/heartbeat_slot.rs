@@ -4,7 +4,6 @@
 //! (o2hb_prepare_block, o2hb_compute_block_crc_le); specification: kernel-abi section 2. Whether a node lives takes two
 //! samples and is decided above.
 
-use crate::bytes::{u8_at, u32_at, u64_at};
 use crate::ecc::crc32;
 use crate::fault::Defect;
 use ocfs2_group_error::{Code, Error, Result};
@@ -19,6 +18,8 @@ const NODE: usize = 0x08;
 const CHECKSUM: usize = 0x0C;
 const GENERATION: usize = 0x10;
 const DEAD_MS: usize = 0x18;
+/// The fields end here.
+const HEAD_BYTES: usize = 28;
 
 /// One node's heartbeat block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +44,22 @@ impl HeartbeatSlot {
     /// # Errors
     /// A defect where the block is too short to hold the fields.
     pub fn parse(block: &[u8], slot: u32) -> std::result::Result<Self, Defect> {
-        Ok(HeartbeatSlot {
+        Self::parse_in(block, slot, &mut Vec::with_capacity(block.len()))
+            .ok_or_else(|| Defect::new(format!("{} bytes are too few for a heartbeat block", block.len())))
+    }
+
+    /// None where the block is too short.
+    fn parse_in(block: &[u8], slot: u32, scratch: &mut Vec<u8>) -> Option<Self> {
+        let head = block.first_chunk::<HEAD_BYTES>()?;
+        let [s0, s1, s2, s3, s4, s5, s6, s7, node, _, _, _, c0, c1, c2, c3, rest @ ..] = *head;
+        let [g0, g1, g2, g3, g4, g5, g6, g7, d0, d1, d2, d3] = rest;
+        Some(HeartbeatSlot {
             slot,
-            valid: u32_at(block, CHECKSUM)? == checksum(block),
-            sequence: u64_at(block, 0)?,
-            node: u8_at(block, NODE)?,
-            generation: u64_at(block, GENERATION)?,
-            dead_ms: u32_at(block, DEAD_MS)?,
+            valid: u32::from_le_bytes([c0, c1, c2, c3]) == checksum_in(block, scratch),
+            sequence: u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]),
+            node,
+            generation: u64::from_le_bytes([g0, g1, g2, g3, g4, g5, g6, g7]),
+            dead_ms: u32::from_le_bytes([d0, d1, d2, d3]),
         })
     }
 
@@ -83,8 +93,15 @@ fn put(block: &mut [u8], offset: usize, bytes: &[u8]) {
 /// The checksum of a heartbeat block: CRC-32 from 0, not inverted, with the checksum's own four bytes taken as zeros
 /// (kernel fs/ocfs2/cluster/heartbeat.c, o2hb_compute_block_crc_le).
 pub fn checksum(block: &[u8]) -> u32 {
-    let before = crc32(0, block.get(..CHECKSUM).unwrap_or(block));
-    crc32(crc32(before, &[0; 4]), block.get(CHECKSUM + 4..).unwrap_or_default())
+    checksum_in(block, &mut Vec::with_capacity(block.len()))
+}
+
+/// The same in one piece, over a copy in `scratch`: three pieces take twice as long as the copy and one.
+fn checksum_in(block: &[u8], scratch: &mut Vec<u8>) -> u32 {
+    scratch.clear();
+    scratch.extend_from_slice(block);
+    scratch.iter_mut().skip(CHECKSUM).take(4).for_each(|byte| *byte = 0);
+    crc32(0, scratch)
 }
 
 fn checked_block_bytes(block_bytes: u32) -> Result<usize> {
@@ -165,10 +182,12 @@ impl RegionGeometry {
     /// The slots in `bytes`, which start where the region starts; whole blocks only, as many as there are.
     pub fn parse_slots(&self, bytes: &[u8]) -> Vec<HeartbeatSlot> {
         let block_bytes = usize::try_from(self.block_bytes).unwrap_or(usize::MAX);
-        bytes
-            .chunks_exact(block_bytes)
-            .zip(0..self.blocks)
-            .filter_map(|(block, slot)| HeartbeatSlot::parse(block, slot).ok())
-            .collect()
+        let count = usize::try_from(self.blocks).unwrap_or(0);
+        let mut scratch = Vec::with_capacity(block_bytes.min(4096));
+        let mut slots = Vec::with_capacity(count);
+        for (block, slot) in bytes.chunks_exact(block_bytes).zip(0..self.blocks) {
+            slots.extend(HeartbeatSlot::parse_in(block, slot, &mut scratch));
+        }
+        slots
     }
 }

@@ -7,6 +7,7 @@
 //! A used slot means that the node has the volume mounted, or died and nobody has recovered it. Which of the two takes the heartbeat.
 
 use crate::bytes::{u8_at, u16_at, u32_at};
+use crate::directory::find_system_file;
 use crate::extents::{self, FLAG_UNWRITTEN};
 use crate::fault::{Defect, Fault};
 use crate::inode::Inode;
@@ -104,4 +105,21 @@ pub(crate) fn read_of<R: ReadBlock + ?Sized>(
         let _ = extents::walk(reader, volume, &list, visit)?;
     }
     Ok(parse(&bytes, volume).map_err(of_inode)?)
+}
+
+/// Looks for the slot map in the system directory and reads it. Empty where the volume has no slots.
+///
+/// # Errors
+/// As [`read`], and a defect where the system directory is damaged or names no slot map.
+pub fn find_and_read<R: ReadBlock + ?Sized>(
+    reader: &mut BlockReader<'_, R>,
+    volume: &Superblock,
+) -> Result<Vec<UsedSlot>, Fault> {
+    if volume.max_slots == 0 {
+        return Ok(Vec::new());
+    }
+    let number =
+        find_system_file(reader, volume, SLOT_MAP_FILE).map_err(|fault| fault.of("system directory"))?;
+    let number = number.ok_or_else(|| Defect::new("the system directory names no slot map"))?;
+    read(reader, volume, number).map_err(|fault| fault.of("slot map"))
 }

@@ -34,7 +34,7 @@ pub(crate) const LABEL: usize = 0x110;
 /// Offset of the cluster's name, 16 bytes.
 pub(crate) const CLUSTER_NAME: usize = 0x168;
 
-const SIGNATURE: &[u8] = b"OCFSV2";
+pub(crate) const SIGNATURE: &[u8] = b"OCFSV2";
 const BLOCK_SIZES: [u32; 4] = [512, 1024, 2048, 4096];
 
 /// What the superblock says, as far as a mount and its group need it. Features and stack are raw facts.

@@ -3,10 +3,10 @@
 //! Source: kernel `fs/ocfs2/ocfs2_fs.h` (struct ocfs2_super_block, struct ocfs2_dinode); specification: disk-format section 1.3.
 //! They are raw: what a state or a feature bit is called is decided above.
 
-use crate::bytes::{bytes_at, u16_at, u32_at, u64_at};
+use crate::bytes::{u16_at, u32_at, u64_at};
+use crate::ecc;
 use crate::fault::Defect;
 use crate::superblock::Superblock;
-use crate::{ecc, superblock};
 use std::borrow::Cow;
 
 /// Fields of a superblock besides those of [`Superblock`].
@@ -38,10 +38,6 @@ pub struct SuperblockFields {
     pub directory_hash_seeds: [u32; 3],
     /// Generation of the superblock's own inode.
     pub generation: u32,
-    /// The label's bytes up to the first NUL.
-    pub label: Vec<u8>,
-    /// The cluster name's bytes up to the first NUL, whether or not the volume has the feature they count with.
-    pub cluster_name: Vec<u8>,
     /// The metadata checks as they stand on the disk: CRC and Hamming code; zeros without the feature.
     pub check: (u32, u16),
 }
@@ -78,14 +74,8 @@ impl SuperblockFields {
             inline_xattr_bytes: u16_at(&block, 0x178)?,
             directory_hash_seeds: [seed(0)?, seed(1)?, seed(2)?],
             generation: u32_at(&block, 0x08)?,
-            label: until_nul(&bytes_at::<64>(&block, superblock::LABEL)?),
-            cluster_name: until_nul(&bytes_at::<16>(&block, superblock::CLUSTER_NAME)?),
             check: (u32_at(&block, ecc::INODE_CHECK)?, u16_at(&block, ecc::INODE_CHECK + 4)?),
         };
         Ok((superblock, fields))
     }
-}
-
-fn until_nul(field: &[u8]) -> Vec<u8> {
-    field.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
 }

@@ -9,7 +9,7 @@ mod support;
 
 use mkfs::{Image, VOLUMES};
 use ocfs2_group_disk::directory::find_system_file;
-use ocfs2_group_disk::{BlockReader, read_volume};
+use ocfs2_group_disk::{BlockReader, read_details, read_volume};
 use std::io::Write;
 use support::{facts_of, fixture_directory};
 
@@ -38,6 +38,42 @@ fn compare(name: &str, mebibytes: u64, options: &str) {
         let mut reader = BlockReader::new(&mut file, device_bytes, &volume.superblock);
         let found = find_system_file(&mut reader, &volume.superblock, name).unwrap();
         assert_eq!(found.unwrap().to_string(), block, "{name}");
+    }
+}
+
+/// The same of every system file's inode, the slot map and the journals.
+fn compare_details(name: &str, mebibytes: u64, options: &str) {
+    let image = Image::make(name, mebibytes, options);
+    let mut file = image.open();
+    let device_bytes = file.device_bytes;
+    let details = read_details(&mut file, device_bytes, 512).unwrap().whole().unwrap();
+    assert_eq!(details.slot_map, []);
+    assert_eq!(details.journals.len(), usize::from(details.superblock.max_slots), "{name}");
+    assert_eq!(details.files.len() + 2, image.system_files().len(), "{name}");
+    let step = 1 + details.files.len() / 12; // each takes a run of debugfs.ocfs2
+    for file in details.files.iter().step_by(step) {
+        let inode = file.inode.as_ref().unwrap();
+        let title = std::str::from_utf8(&file.entry.name).unwrap();
+        let recovery = inode.journal().map_or_else(|| "-".to_owned(), |(_, recovery)| recovery.to_string());
+        let told = format!("{} {} {} {recovery}", inode.generation, inode.size, inode.clusters);
+        assert_eq!(told, image.inode(title), "{name}: {title}");
+    }
+    let backups = details.backups.iter().map(|backup| (backup.block, backup.problem.is_none()));
+    let per_gibibyte = (1 << 30) / u64::from(details.superblock.block_bytes);
+    let expected = [1, 4, 16].map(|gibibytes| (gibibytes * per_gibibyte, true)).into_iter();
+    let expected = expected.filter(|(block, _)| *block < details.superblock.volume_blocks());
+    assert_eq!(backups.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{name}");
+}
+
+#[test]
+fn every_inode_is_what_debugfs_says() {
+    if can_make_volumes("every inode is what debugfs.ocfs2 says") {
+        for (name, mebibytes, options) in VOLUMES {
+            compare_details(&format!("{name}-details"), *mebibytes, options);
+        }
+        compare_details("4096-backups", 6 << 10, "-b 4096 -C 4096 -N 2 -J size=4M --fs-features=metaecc");
+        let options = "-b 512 -C 4096 -N 255 -J size=4M --fs-features=metaecc,noinline-data";
+        compare_details("512-255-slots-details", 3 << 10, options);
     }
 }
 

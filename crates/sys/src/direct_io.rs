@@ -89,19 +89,34 @@ impl Reader {
     }
 
     fn read_piece(&self, offset: u64, into: &mut [u8], cancel: &Cancel) -> Result<()> {
-        let end = offset.checked_add(into.len() as u64).ok_or_else(|| self.ends(offset))?;
+        self.with_piece(offset, into.len(), cancel, |bytes| into.copy_from_slice(bytes))
+    }
+
+    /// Calls `use_it` with the `length` bytes at `offset`, at most [`CHUNK_BYTES`], where they were read to.
+    ///
+    /// # Errors
+    /// As [`Self::read_at`].
+    pub(crate) fn with_piece<T>(
+        &self,
+        offset: u64,
+        length: usize,
+        cancel: &Cancel,
+        use_it: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
+        let wanted = length;
+        let end = offset.checked_add(wanted as u64).ok_or_else(|| self.ends(offset))?;
         if end > self.facts.bytes {
             return Err(self.ends(end));
         }
         let first = offset - offset % self.alignment;
         let skip = usize::try_from(offset - first).unwrap_or(0);
-        let length = (skip + into.len()).next_multiple_of(usize::try_from(self.alignment).unwrap_or(1));
+        let length = (skip + wanted).next_multiple_of(usize::try_from(self.alignment).unwrap_or(1));
         let mut memory = vec![0_u8; length + MEMORY_ALIGNMENT];
         let start = memory.as_ptr().align_offset(MEMORY_ALIGNMENT);
         let aligned = memory.get_mut(start..start + length).unwrap_or_default();
         let mut got = 0;
         // A short read is only good where it ends on the alignment; at the end of a file it holds all there is.
-        while got < skip + into.len() {
+        while got < skip + wanted {
             let rest = aligned.get_mut(got..).unwrap_or_default();
             let count = cancel.restart(|| pread(&self.file, &mut *rest, first + got as u64)).or_error(
                 self.operation,
@@ -113,13 +128,29 @@ impl Reader {
             }
             got += count;
         }
-        into.copy_from_slice(aligned.get(skip..skip + into.len()).unwrap_or_default());
-        Ok(())
+        Ok(use_it(aligned.get(skip..skip + wanted).unwrap_or_default()))
     }
 
     fn ends(&self, wanted: u64) -> Error {
         let detail = format!("it ends at byte {}, before byte {wanted}", self.facts.bytes);
         Error::new(Code::Io, self.operation, detail).path(self.path.to_string_lossy())
+    }
+}
+
+/// Open, one direct read of whole pages, close, and nothing else: what the benchmark of the other reads is measured against.
+///
+/// # Errors
+/// Those of the two calls; O2CB_IO where the read was short.
+pub fn bare_read(path: &Path, offset: u64, length: usize) -> Result<()> {
+    const OPERATION: &str = "bare-read";
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECT;
+    let file = open(path, flags, Mode::empty()).or_error(OPERATION, "open", path)?;
+    let mut memory = vec![0_u8; length + MEMORY_ALIGNMENT];
+    let start = memory.as_ptr().align_offset(MEMORY_ALIGNMENT);
+    let into = memory.get_mut(start..start + length).unwrap_or_default();
+    match pread(&file, into, offset).or_error(OPERATION, "pread", path)? {
+        count if count == length => Ok(()),
+        _ => Err(Error::new(Code::Io, OPERATION, "the read was short").path(path.to_string_lossy())),
     }
 }
 

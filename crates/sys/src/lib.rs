@@ -10,6 +10,7 @@
 #![allow(clippy::result_large_err)]
 
 pub mod attribute;
+pub mod block_devices;
 pub mod byte_range;
 pub mod cancel;
 pub mod claim;
@@ -37,6 +38,7 @@ mod not_inherited;
 pub mod priority;
 pub mod program;
 pub mod region_lock;
+pub mod scan;
 mod semaphore;
 pub mod socket;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::support::{Facts, MemoryVolume};
 use ocfs2_group_disk::directory::find_system_file;
-use ocfs2_group_disk::{BlockReader, ReadBlock, read_volume};
+use ocfs2_group_disk::{BlockReader, ReadBlock, read_details, read_volume};
 use ocfs2_group_error::Result;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -157,6 +157,15 @@ impl Image {
             .collect()
     }
 
+    /// Generation, size, clusters and, of a journal, recovery generation of a system file's inode.
+    pub fn inode(&self, name: &str) -> String {
+        let stat = self.debugfs(&format!("stat //{name}"));
+        let recovery = if name.starts_with("journal") { field(&stat, "Recovery Generation:") } else { "-" };
+        let [generation, size, clusters] =
+            ["Generation:", "Size:", "Clusters:"].map(|label| field(&stat, label));
+        format!("{generation} {size} {clusters} {recovery}")
+    }
+
     /// The blocks that reading the volume and looking for each system file takes, with what debugfs.ocfs2 says.
     pub fn recorded(&self, name: &str) -> MemoryVolume {
         let mut file = self.open();
@@ -164,6 +173,7 @@ impl Image {
         let volume = read_volume(&mut file, device_bytes, 512).unwrap().superblock;
         let mut reader = BlockReader::new(&mut file, device_bytes, &volume);
         assert_eq!(find_system_file(&mut reader, &volume, "no such file").unwrap(), None);
+        read_details(&mut file, device_bytes, 512).unwrap().whole().unwrap();
         let mut recorded = MemoryVolume::new(name, device_bytes);
         for (offset, bytes) in &file.blocks {
             recorded.write(*offset, bytes);

@@ -1,0 +1,103 @@
+// The volumes on this host's devices, and the nodes that their slot maps name: a look at many devices at once.
+//
+// Facts relied on: disk-format 1.3, 1.4, 3; the C tool tells what has a volume's signature, whatever else is wrong with it (measured).
+// The slot map is all that is looked at for nodes: a node that died and was not recovered is still in it. `volumeHolders` knows more.
+import type { Native, ScannedDevice, ScannedVolume, SlotOwner } from "../native-types.ts";
+import { candidates } from "./candidates.ts";
+import { registeredNames } from "./node-names.ts";
+import { unknownIncompat } from "./features.ts";
+
+const INCOMPAT_HEARTBEAT_DEVICE = 0x2;
+const INCOMPAT_LOCAL_MOUNT = 0x8;
+const FLAG_GLOBAL_HEARTBEAT = 0x1;
+const CLASSIC = "o2cb";
+/** A device's answer is waited for, not computed. */
+const THREADS = 16;
+
+export interface DetectOptions {
+  /** instead of every block device; each is told as it is given here */
+  devices?: readonly string[] | undefined;
+  /** read the slot maps, too; default false */
+  slotMaps?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface DetectedVolume {
+  device: string;
+  uuid: string;
+  /** bytes that are no UTF-8 are replaced; `labelBytes` has one character for each byte */
+  label: string;
+  labelBytes: string;
+  /** null for a local volume, which has none */
+  stack: string | null;
+  cluster: string | null;
+  clusterBytes: string;
+  isGlobal: boolean;
+  isHeartbeatDevice: boolean;
+  /** the taken slots; null where they were not asked for, or cannot be read */
+  slots: { slot: number; node: number; name: string | null }[] | null;
+  /** what keeps it from being used, or its slot map from being read */
+  problem: string | null;
+  /** it has the signature and cannot be opened as a volume */
+  isUnusable: boolean;
+}
+
+export interface DetectedVolumes {
+  volumes: DetectedVolume[];
+  /** devices that could not be read */
+  failures: { device: string; code: string; message: string }[];
+  skipped: { device: string; reason: string }[];
+}
+
+/** Errors: O2CB_ABORTED, and those of reading the list of devices. What is wrong with one device is among the results. */
+export async function detectVolumes(
+  native: Native,
+  { devices, slotMaps = false, signal }: DetectOptions = {},
+): Promise<DetectedVolumes> {
+  const chosen =
+    devices === undefined
+      ? candidates(await native.listBlockDevices({ signal }))
+      : { devices: [...devices], skipped: [] };
+  const scanned = await native.scanVolumes(chosen.devices, slotMaps, THREADS, { signal });
+  const hasOwners = scanned.some(({ volume }) => (volume?.slotMap ?? []).length > 0);
+  // As the C tool: of the cluster that is registered here, whichever the volume names.
+  const names = (hasOwners ? await registeredNames(native) : null)?.names ?? new Map<number, string>();
+  const named = (owners: readonly SlotOwner[]): DetectedVolume["slots"] =>
+    owners.map(({ slot, node }) => ({ slot, node, name: names.get(node) ?? null }));
+  return {
+    volumes: scanned.flatMap(({ device, volume }) =>
+      volume === null ? [] : [judged(device, volume, volume.slotMap && named(volume.slotMap))],
+    ),
+    failures: scanned.flatMap(failureOf),
+    skipped: chosen.skipped,
+  };
+}
+
+function failureOf({ device, code, failure }: ScannedDevice): DetectedVolumes["failures"] {
+  return code === null ? [] : [{ device, code, message: failure ?? "" }];
+}
+
+function judged(device: string, volume: ScannedVolume, slots: DetectedVolume["slots"]): DetectedVolume {
+  const { featureIncompat, stackLabel, stackFlags } = volume;
+  const isLocal = (featureIncompat & INCOMPAT_LOCAL_MOUNT) !== 0;
+  const stack = stackLabel === null ? CLASSIC : utf8(stackLabel);
+  const clusterBytes = isLocal ? "" : (volume.clusterName ?? "");
+  const unknown = unknownIncompat(featureIncompat);
+  const strange = unknown === 0 ? null : `its features 0x${unknown.toString(16)} are unknown`;
+  return {
+    device,
+    uuid: volume.uuid,
+    label: utf8(volume.label),
+    labelBytes: volume.label,
+    stack: isLocal ? null : stack,
+    cluster: clusterBytes === "" ? null : utf8(clusterBytes),
+    clusterBytes,
+    isGlobal: !isLocal && stack === CLASSIC && (stackFlags & FLAG_GLOBAL_HEARTBEAT) !== 0,
+    isHeartbeatDevice: (featureIncompat & INCOMPAT_HEARTBEAT_DEVICE) !== 0,
+    slots,
+    problem: volume.problem ?? strange ?? volume.slotMapProblem,
+    isUnusable: volume.problem !== null || unknown !== 0,
+  };
+}
+
+const utf8 = (bytes: string): string => Buffer.from(bytes, "latin1").toString();
