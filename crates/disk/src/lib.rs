@@ -23,6 +23,8 @@ pub mod heartbeat_file;
 pub mod heartbeat_slot;
 pub mod inode;
 pub mod superblock;
+pub mod superblock_change;
+pub mod superblock_copies;
 pub mod volume;
 
 pub use fault::{Defect, Fault};
@@ -30,6 +32,8 @@ pub use heartbeat_file::HeartbeatExtent;
 pub use heartbeat_slot::{HeartbeatSlot, RegionGeometry};
 pub use reader::{BlockReader, MAX_READS, READ_ATTEMPTS, ReadBlock};
 pub use superblock::{Superblock, probe_superblock};
+pub use superblock_change::{ClusterStamp, SuperblockChange};
+pub use superblock_copies::{SuperblockCopy, SuperblockPlan, SuperblockWrite};
 pub use volume::{Volume, read_volume};
 
 /// The operation that errors of this crate name.
