@@ -50,6 +50,13 @@ export declare class RegionLock {
 /** The exclusive claim; null where something has it. */
 export declare function claimDevice(cancellation: Cancellation | undefined | null, device: string): Promise<HeldDescriptor | undefined | null>
 
+/** `ClusterStamp` of ts/native-types.ts. */
+export interface ClusterStamp {
+  stack: Uint8Array
+  flags: number
+  cluster: Uint8Array
+}
+
 /** The descriptor of a connected abstract socket. */
 export declare function connectAbstract(cancellation: Cancellation | undefined | null, name: string): Promise<number>
 
@@ -161,6 +168,9 @@ export declare function readHeartbeatSlots(cancellation: Cancellation | undefine
 /** readlink(2). */
 export declare function readLink(cancellation: Cancellation | undefined | null, path: string): Promise<string>
 
+/** Every copy, and what a change makes of it. */
+export declare function readSuperblocks(cancellation: Cancellation | undefined | null, device: string, change: SuperblockChange): Promise<Superblocks>
+
 /** What a volume says of itself. */
 export declare function readVolume(cancellation: Cancellation | undefined | null, device: string): Promise<VolumeFacts>
 
@@ -191,6 +201,53 @@ export declare function setIoPriority(pid: number, ioClass: number, level: numbe
 
 /** Opens the device and writes its descriptor to the region. */
 export declare function startHeartbeat(cancellation: Cancellation | undefined | null, directory: string, device: string): Promise<undefined>
+
+/** `SuperblockChange` of ts/native-types.ts, as `ts/native.ts` passes it. */
+export interface SuperblockChange {
+  label?: Uint8Array
+  uuid?: Uint8Array
+  local?: boolean
+  classic: boolean
+  stamp?: ClusterStamp
+}
+
+/** `SuperblockCopy` of ts/native-types.ts. */
+export interface SuperblockCopy {
+  block: bigint
+  offset: bigint
+  old: Uint8Array
+  new: Uint8Array
+  fields: Array<SuperblockField>
+  problem: string | null
+}
+
+/** `SuperblockField` of ts/native-types.ts. */
+export interface SuperblockField {
+  field: string
+  start: number
+  length: number
+}
+
+/** `Superblocks` of ts/native-types.ts. */
+export interface Superblocks {
+  device: string
+  deviceNumber: DeviceNumber | null
+  isReadOnly: boolean
+  deviceBytes: bigint
+  sectorBytes: number
+  uuid: string
+  label: Uint8Array
+  blockBytes: number
+  clusterBytes: number
+  maxSlots: number
+  rootBlock: bigint
+  systemBlock: bigint
+  firstGroupBlock: bigint
+  featureCompat: number
+  featureIncompat: number
+  featureRoCompat: number
+  copies: Array<SuperblockCopy>
+}
 
 /** Unmounts. */
 export declare function unmount(cancellation: Cancellation | undefined | null, request: UnmountRequest): Promise<undefined>
@@ -238,3 +295,6 @@ export declare function watchEvents(cancellation?: Cancellation | undefined | nu
 
 /** The whole value in one write(2). */
 export declare function writeAttribute(cancellation: Cancellation | undefined | null, path: string, value: string): Promise<undefined>
+
+/** A changed copy in the place of the old one; false where it was there already. */
+export declare function writeSuperblock(cancellation: Cancellation | undefined | null, device: string, block: bigint, old: Uint8Array, new: Uint8Array): Promise<boolean>

@@ -17,6 +17,7 @@ mod mounts;
 mod only_for_tests;
 mod others;
 mod regions;
+mod superblocks;
 mod values;
 mod volumes;
 mod watches;

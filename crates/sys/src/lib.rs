@@ -32,6 +32,7 @@ pub mod program;
 pub mod region_lock;
 mod semaphore;
 pub mod socket;
+pub mod superblocks;
 #[cfg(test)]
 mod testing;
 pub mod volume;
