@@ -88,8 +88,31 @@ export interface HeartbeatSlot {
   deadMs: number
 }
 
+/** `InodeFacts` of ts/native-types.ts. */
+export interface InodeFacts {
+  generation: number
+  size: bigint
+  clusters: number
+  mode: number
+  flags: number
+  bitsUsed: number | null
+  bitsAll: number | null
+}
+
 /** What a path is. */
 export declare function inspectPath(cancellation: Cancellation | undefined | null, path: string, namespace?: string | undefined | null): Promise<PathFacts>
+
+/** Everything a volume says of itself. */
+export declare function inspectVolume(cancellation: Cancellation | undefined | null, device: string, partial: boolean): Promise<VolumeDetails>
+
+/** `JournalFacts` of ts/native-types.ts. */
+export interface JournalFacts {
+  slot: number
+  block: bigint
+  generation: number
+  dirty: boolean
+  recoveryGeneration: number
+}
 
 /** Names of the sub-directories. */
 export declare function listDirectories(cancellation: Cancellation | undefined | null, path: string): Promise<Array<string>>
@@ -199,8 +222,20 @@ export interface SemaphoreFacts {
 /** ioprio_set(2). */
 export declare function setIoPriority(pid: number, ioClass: number, level: number): Promise<undefined>
 
+/** `SlotOwner` of ts/native-types.ts. */
+export interface SlotOwner {
+  slot: number
+  node: number
+}
+
 /** Opens the device and writes its descriptor to the region. */
 export declare function startHeartbeat(cancellation: Cancellation | undefined | null, directory: string, device: string): Promise<undefined>
+
+/** `SuperblockBackup` of ts/native-types.ts. */
+export interface SuperblockBackup {
+  block: bigint
+  problem: string | null
+}
 
 /** `SuperblockChange` of ts/native-types.ts, as `ts/native.ts` passes it. */
 export interface SuperblockChange {
@@ -228,6 +263,28 @@ export interface SuperblockField {
   length: number
 }
 
+/** `SuperblockFields` of ts/native-types.ts. */
+export interface SuperblockFields {
+  rootBlock: bigint
+  systemBlock: bigint
+  fsGeneration: number
+  generation: number
+  mountCount: number
+  maxMountCount: number
+  state: number
+  errorBehaviour: number
+  checkInterval: number
+  lastCheck: bigint
+  creatorOs: number
+  tunefsFlags: number
+  uuidHash: number
+  firstClusterGroup: bigint
+  inlineXattrBytes: number
+  directoryHashSeeds: Array<number>
+  checkCrc: number
+  checkEcc: number
+}
+
 /** `Superblocks` of ts/native-types.ts. */
 export interface Superblocks {
   device: string
@@ -249,6 +306,15 @@ export interface Superblocks {
   copies: Array<SuperblockCopy>
 }
 
+/** `SystemFile` of ts/native-types.ts. */
+export interface SystemFile {
+  name: string
+  block: bigint
+  isDirectory: boolean
+  inode: InodeFacts | null
+  problem: string | null
+}
+
 /** Unmounts. */
 export declare function unmount(cancellation: Cancellation | undefined | null, request: UnmountRequest): Promise<undefined>
 
@@ -257,6 +323,17 @@ export interface UnmountRequest {
   target: string
   flags: number
   namespace: string | null
+}
+
+/** `VolumeDetails` of ts/native-types.ts, with the facts in a part of their own. */
+export interface VolumeDetails {
+  facts: VolumeFacts
+  superblock: SuperblockFields
+  systemFiles: Array<SystemFile>
+  slotMap: Array<SlotOwner>
+  journals: Array<JournalFacts>
+  backups: Array<SuperblockBackup>
+  problems: Array<VolumeProblem>
 }
 
 /** `VolumeFacts` of ts/native-types.ts. */
@@ -281,6 +358,12 @@ export interface VolumeFacts {
   clusterName: string | null
   heartbeat: HeartbeatExtent | null
   heartbeatProblem: string | null
+}
+
+/** `VolumeProblem` of ts/native-types.ts. */
+export interface VolumeProblem {
+  what: string
+  why: string
 }
 
 /** An event; `id` and `name` have a meaning where `WatchEvent` of ts/native-types.ts has them. */

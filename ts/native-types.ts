@@ -49,6 +49,100 @@ export interface VolumeFacts {
   heartbeatProblem: string | null;
 }
 
+/** The rest of a superblock (disk-format 1.3). */
+export interface SuperblockFields {
+  /** blocks of the two directories' inodes */
+  rootBlock: bigint;
+  systemBlock: bigint;
+  /** in every inode of this volume */
+  fsGeneration: number;
+  /** of the superblock's own inode */
+  generation: number;
+  /** the kernel does not count */
+  mountCount: number;
+  maxMountCount: number;
+  /** bit 0: errors were seen */
+  state: number;
+  errorBehaviour: number;
+  /** seconds; 0 = never */
+  checkInterval: number;
+  /** seconds since 1970 */
+  lastCheck: bigint;
+  creatorOs: number;
+  /** operations of tunefs.ocfs2 that were not finished */
+  tunefsFlags: number;
+  /** 0 where no feature needs it */
+  uuidHash: number;
+  firstClusterGroup: bigint;
+  inlineXattrBytes: number;
+  directoryHashSeeds: number[];
+  /** as they stand on the disk; 0 without the feature metaecc. They were verified. */
+  checkCrc: number;
+  checkEcc: number;
+}
+
+export interface InodeFacts {
+  generation: number;
+  /** bytes */
+  size: bigint;
+  clusters: number;
+  mode: number;
+  /** disk-format 2.1 */
+  flags: number;
+  /** of the cluster bitmap and the allocators, else null */
+  bitsUsed: number | null;
+  bitsAll: number | null;
+}
+
+export interface SystemFile {
+  name: string;
+  /** of its inode */
+  block: bigint;
+  isDirectory: boolean;
+  /** null where it cannot be used, with the reason in `problem` */
+  inode: InodeFacts | null;
+  problem: string | null;
+}
+
+/** A slot that a node has taken: it has the volume mounted, or died and nobody has recovered it. */
+export interface SlotOwner {
+  slot: number;
+  node: number;
+}
+
+/** A slot's journal, as its inode tells (disk-format 4). */
+export interface JournalFacts {
+  slot: number;
+  /** of its inode */
+  block: bigint;
+  /** of its inode */
+  generation: number;
+  /** mounted, or in need of recovery */
+  dirty: boolean;
+  recoveryGeneration: number;
+}
+
+/** A copy of the superblock that a volume of its size should have. */
+export interface SuperblockBackup {
+  block: bigint;
+  /** why it cannot be used */
+  problem: string | null;
+}
+
+/** Everything a volume says of itself (disk-format 1 to 4). Each block is right in itself; two may be of two moments. */
+export interface VolumeDetails extends VolumeFacts {
+  superblock: SuperblockFields;
+  /** in the order of the disk */
+  systemFiles: SystemFile[];
+  /** the taken slots, by number */
+  slotMap: SlotOwner[];
+  /** of every slot, by number */
+  journals: JournalFacts[];
+  backups: SuperblockBackup[];
+  /** slot map and journals that cannot be used and are missing above; empty unless `partial` was asked for */
+  problems: { what: string; why: string }[];
+}
+
 export interface HeartbeatSlot {
   slot: number;
   /** whether the checksum over `blockBytes` holds */
@@ -185,6 +279,14 @@ export interface EventWatch extends Held {
 export interface Native {
   // -- volumes and devices
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts>;
+  /**
+   * O_DIRECT. A slot map or journal that cannot be used is O2CB_BAD_DIRECTORY; with `partial` it is missing, and among the
+   * problems.
+   */
+  inspectVolume(
+    device: string,
+    options?: CallOptions & { partial?: boolean | undefined },
+  ): Promise<VolumeDetails>;
   /** O_DIRECT */
   readHeartbeatSlots(
     device: string,

@@ -242,6 +242,12 @@ function wrap(module: Module): Native {
 
   return {
     readVolume: (device, options = {}) => run("read-volume", options, (c) => module.readVolume(c, device)),
+    inspectVolume: async (device, options = {}) => {
+      const { facts, ...rest } = await run("inspect-volume", options, (c) =>
+        module.inspectVolume(c, device, options.partial === true),
+      );
+      return { ...facts, ...rest };
+    },
     readHeartbeatSlots: (device, { startBlock, blockBytes, blocks }, options = {}) =>
       run("read-heartbeat-slots", options, (c) =>
         module.readHeartbeatSlots(

@@ -19,5 +19,6 @@ mod others;
 mod regions;
 mod superblocks;
 mod values;
+mod volume_details;
 mod volumes;
 mod watches;

@@ -97,7 +97,8 @@ pub fn claim_device<'env>(
     })
 }
 
-fn volume_facts(device: String, facts: &DeviceFacts, volume: Volume) -> VolumeFacts {
+/// Device and volume as JavaScript sees them.
+pub fn volume_facts(device: String, facts: &DeviceFacts, volume: Volume) -> VolumeFacts {
     let Volume { superblock, heartbeat } = volume;
     let (heartbeat, heartbeat_problem) = match heartbeat {
         Ok(extent) => {

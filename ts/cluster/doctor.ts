@@ -6,6 +6,7 @@
 import { setMaxListeners } from "node:events";
 import { O2cbError, type ErrorCode } from "../errors.ts";
 import type { Native } from "../native-types.ts";
+import { pause } from "../pause.ts";
 import { configurationChecks } from "./checks/configuration.ts";
 import { deviceTimeoutChecks } from "./checks/device-timeouts.ts";
 import { warning, type Check, type CheckContext, type Finding } from "./checks/finding.ts";
@@ -78,18 +79,4 @@ function throwIfAborted(signal: AbortSignal | undefined): void {
       operation: "doctor",
       cause: signal.reason,
     });
-}
-
-/** Ends early when the signal fires; what follows then gives up by itself. */
-function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
-    const end = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, milliseconds);
-    signal?.addEventListener("abort", end);
-  });
 }

@@ -5,6 +5,7 @@
 // There are no bytes: nothing here is parsed.
 import { createHash } from "node:crypto";
 import type { DeviceNumber, HeartbeatSlot, RegionGeometry, VolumeFacts } from "../../../ts/native-types.ts";
+import { SlotState } from "./volume-details.ts";
 
 export interface VolumeSettings {
   /** 32 upper-case hexadecimal digits; default: one of its own */
@@ -56,7 +57,7 @@ export function volume(settings: VolumeSettings = {}): VolumeContent {
     blockBytes,
     clusterBytes,
     clusters: 262_144,
-    maxSlots: settings.maxSlots ?? 8,
+    maxSlots: settings.maxSlots ?? (settings.heartbeatDevice ? 0 : 8),
     featureCompat: 0x3,
     featureIncompat:
       0x10 | (settings.heartbeatDevice ? 0x2 : 0) | (settings.local ? 0x8 : 0) | (stamped ? stamp : 0),
@@ -92,6 +93,8 @@ export class BlockDevice {
   readonly isImage: boolean;
   /** by byte offset */
   readonly slots = new Map<bigint, HeartbeatSlot>();
+  /** slot map and journals; they follow mounts */
+  readonly slotState = new SlotState();
   volume: VolumeContent | null;
   readOnly: boolean;
   /** no read or write reaches the disk any more */

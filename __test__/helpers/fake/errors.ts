@@ -81,6 +81,7 @@ const butForTheCaller =
 
 export const callKinds = {
   readVolume: { operation: "read-volume", syscall: "open", recode: openFailed },
+  inspectVolume: { operation: "inspect-volume", syscall: "open", recode: openFailed },
   readHeartbeatSlots: {
     operation: "read-heartbeat-slots",
     syscall: "pread",

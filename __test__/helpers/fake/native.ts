@@ -15,15 +15,17 @@ import type {
   RegionLock,
   SemaphoreFacts,
   UnmountRequest,
+  VolumeDetails,
   VolumeFacts,
 } from "../../../ts/native-types.ts";
-import { BlockDevice } from "./device.ts";
+import { BlockDevice, type VolumeContent } from "./device.ts";
 import { deferred } from "./deferred.ts";
 import { abortedCall, openFailed, Refusal, refuse, refuseWithCode } from "./errors.ts";
 import { FakeFiles } from "./files.ts";
 import { mount, mountTable, namespaceAt, namespaceTable, unmount } from "./mount-calls.ts";
 import { acquireRegion, queryRegion } from "./region-lock.ts";
 import type { TreeNode } from "./tree.ts";
+import { detailsOf } from "./volume-details.ts";
 import { FakeEventWatch } from "./watch.ts";
 
 export class FakeNative extends FakeFiles implements Native {
@@ -32,10 +34,22 @@ export class FakeNative extends FakeFiles implements Native {
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts> {
     return this.call("readVolume", [device], options?.signal, () => {
       const disk = this.#openDevice(device);
-      if (disk.broken) refuse("EIO", { syscall: "pread", code: "O2CB_IO" });
-      if (disk.volume === null)
-        refuseWithCode("O2CB_BAD_SUPERBLOCK", "no OCFS2 superblock is at any of the places where one can be");
-      return disk.facts(device, disk.volume);
+      return disk.facts(device, this.#volumeOn(disk));
+    });
+  }
+
+  inspectVolume(
+    device: string,
+    options?: CallOptions & { partial?: boolean | undefined },
+  ): Promise<VolumeDetails> {
+    return this.call("inspectVolume", [device], options?.signal, () => {
+      const disk = this.#openDevice(device);
+      const content = this.#volumeOn(disk);
+      const details = detailsOf(disk, content);
+      const [problem] = details.problems;
+      if (problem !== undefined && options?.partial !== true)
+        refuseWithCode("O2CB_BAD_DIRECTORY", `${problem.what}: ${problem.why}`);
+      return { ...disk.facts(device, content), ...details };
     });
   }
 
@@ -192,6 +206,13 @@ export class FakeNative extends FakeFiles implements Native {
     return this.call("connectAbstract", [name], options?.signal, () =>
       (this.kernel.abstractSockets.get(name) ?? refuse("ECONNREFUSED"))(),
     );
+  }
+
+  #volumeOn(disk: BlockDevice): VolumeContent {
+    if (disk.broken) refuse("EIO", { syscall: "pread", code: "O2CB_IO" });
+    if (disk.volume === null)
+      refuseWithCode("O2CB_BAD_SUPERBLOCK", "no OCFS2 superblock is at any of the places where one can be");
+    return disk.volume;
   }
 
   /** A device or an image; another file is a device without a volume to nobody. */

@@ -4,7 +4,7 @@
 // mount shares the superblock and is not looked at; liveness in any region is enough; the call-out runs once per
 // superblock, after the domain is left and before the device is free. The cluster's name is never compared.
 //
-// Not modelled: journals, slots, the DLM, other nodes.
+// Not modelled: the DLM, other nodes, what is in a journal.
 import type { DeviceNumber } from "../../../ts/native-types.ts";
 import type { BlockDevice, VolumeContent } from "./device.ts";
 import { refuse } from "./errors.ts";
@@ -32,6 +32,7 @@ export interface Ocfs2Host {
   readonly superblocks: Set<Superblock>;
   readonly disks: ReadonlySet<BlockDevice>;
   hasLocalNode(): boolean;
+  localNodeNumber(): number | null;
   hasModule(name: string): boolean;
   loadModule(name: string): boolean;
   regions(): Region[];
@@ -73,6 +74,8 @@ export class Superblock implements FileSystem {
   end: Promise<void> | null = null;
   /** mounts, attached or detached with open files */
   users = 0;
+  /** gives its slot back; a device that cannot be written gets none */
+  readonly #freeSlot: () => void;
   readonly #host: Ocfs2Host;
 
   constructor(
@@ -91,6 +94,10 @@ export class Superblock implements FileSystem {
     this.readOnly = readOnly;
     this.clustered = !options.includes("heartbeat=none");
     this.by = `superblock of ${device.name}`;
+    const node = this.clustered ? (host.localNodeNumber() ?? 0) : 0;
+    this.#freeSlot = device.readOnly
+      ? () => undefined
+      : device.slotState.take(node, volume.maxSlots, readOnly);
   }
 
   get superOptions(): string {
@@ -122,6 +129,7 @@ export class Superblock implements FileSystem {
     await this.#host.shutDown(this);
     this.inSysfs = false;
     await this.#host.dismount(this);
+    this.#freeSlot();
     if (this.clustered) {
       unpinRegions(this.#host, `mount ${this.volume.uuid}`);
       this.#host.superblocks.delete(this);

@@ -13,6 +13,9 @@ use crate::reader::{BlockReader, ReadBlock};
 use crate::superblock::Superblock;
 use std::ops::ControlFlow;
 
+/// Most names a system directory has: eight for each of 255 slots, seven for all, and the two that every directory has.
+pub const MAX_SYSTEM_ENTRIES: usize = 2049;
+
 const HEADER: usize = 12;
 const TRAILER_BYTES: usize = 64;
 const TRAILER_CHECK: usize = 0x38;
@@ -84,6 +87,67 @@ impl<'a> Iterator for DirectoryEntries<'a> {
     }
 }
 
+/// Calls `visit` with what `parse` makes of each run of packed entries in `directory` (inline data, or one block after the
+/// other), until it breaks.
+fn walk_runs<R: ReadBlock + ?Sized, P, T>(
+    reader: &mut BlockReader<'_, R>,
+    volume: &Superblock,
+    directory: &Inode,
+    parse: impl Fn(&[u8]) -> Result<P, Defect>,
+    mut visit: impl FnMut(P) -> Result<ControlFlow<T>, Defect>,
+) -> Result<Option<T>, Fault> {
+    if !directory.is_directory() {
+        return Err(
+            Defect::new(format!("block {}: its inode is no directory", directory.block_number)).into()
+        );
+    }
+    let of_inode = |defect: Defect| defect.of(format_args!("block {}", directory.block_number));
+    if directory.has_inline_data() {
+        let data = directory.inline_data().map_err(of_inode)?;
+        return Ok(parse(data).and_then(visit).map_err(of_inode)?.break_value());
+    }
+    let list = directory.extent_list().map_err(of_inode)?;
+    let file_blocks = directory.size.div_ceil(u64::from(volume.block_bytes).max(1));
+    let flow = extents::walk(reader, volume, &list, &mut |reader: &mut BlockReader<'_, R>, extent| {
+        walk_extent(reader, volume, file_blocks, extent, &parse, &mut visit)
+    })?;
+    Ok(flow.break_value())
+}
+
+/// The blocks of one extent that lie within the directory's length of `file_blocks`.
+fn walk_extent<R: ReadBlock + ?Sized, P, T>(
+    reader: &mut BlockReader<'_, R>,
+    volume: &Superblock,
+    file_blocks: u64,
+    extent: Extent,
+    parse: &impl Fn(&[u8]) -> Result<P, Defect>,
+    visit: &mut impl FnMut(P) -> Result<ControlFlow<T>, Defect>,
+) -> Result<ControlFlow<T>, Fault> {
+    let per_cluster = volume.blocks_per_cluster();
+    let first = u64::from(extent.offset).saturating_mul(per_cluster);
+    let count = u64::from(extent.clusters).saturating_mul(per_cluster).min(file_blocks.saturating_sub(first));
+    if count > 0 && extent.flags & FLAG_UNWRITTEN != 0 {
+        return Err(
+            Defect::new(format!("block {}: a directory's data were never written", extent.block)).into()
+        );
+    }
+    for index in 0..count {
+        let number = extent.block.saturating_add(index); // beyond 2^64 is beyond the volume, and refused as such
+        let run = reader.parsed(number, |block| {
+            if volume.has_metadata_ecc() {
+                parse(&ecc::verified(block, block.len().saturating_sub(TRAILER_BYTES - TRAILER_CHECK))?)
+            } else {
+                parse(block)
+            }
+        })?;
+        let flow = visit(run).map_err(|defect| defect.of(format_args!("block {number}")))?;
+        if flow.is_break() {
+            return Ok(flow);
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
 /// Block of the inode that `name` names in a run of packed entries.
 fn find_in(bytes: &[u8], name: &[u8]) -> Result<Option<u64>, Defect> {
     for entry in DirectoryEntries::new(bytes) {
@@ -105,57 +169,22 @@ pub fn find<R: ReadBlock + ?Sized>(
     directory: &Inode,
     name: &[u8],
 ) -> Result<Option<u64>, Fault> {
-    if !directory.is_directory() {
-        return Err(
-            Defect::new(format!("block {}: its inode is no directory", directory.block_number)).into()
-        );
-    }
-    let of_inode = |defect: Defect| defect.of(format_args!("block {}", directory.block_number));
-    if directory.has_inline_data() {
-        let data = directory.inline_data().map_err(of_inode)?;
-        return Ok(find_in(data, name).map_err(of_inode)?);
-    }
-    let list = directory.extent_list().map_err(of_inode)?;
-    let file_blocks = directory.size.div_ceil(u64::from(volume.block_bytes).max(1));
-    let flow = extents::walk(reader, volume, &list, &mut |reader: &mut BlockReader<'_, R>, extent| {
-        find_in_extent(reader, volume, file_blocks, extent, name)
-    })?;
-    Ok(flow.break_value())
+    walk_runs(
+        reader,
+        volume,
+        directory,
+        |run| find_in(run, name),
+        |found| Ok(found.map_or(ControlFlow::Continue(()), ControlFlow::Break)),
+    )
 }
 
-/// Looks through the blocks of one extent that lie within the directory's length of `file_blocks`.
-fn find_in_extent<R: ReadBlock + ?Sized>(
+/// The system directory's own inode.
+fn system_directory<R: ReadBlock + ?Sized>(
     reader: &mut BlockReader<'_, R>,
     volume: &Superblock,
-    file_blocks: u64,
-    extent: Extent,
-    name: &[u8],
-) -> Result<ControlFlow<u64>, Fault> {
-    let per_cluster = volume.blocks_per_cluster();
-    let first = u64::from(extent.offset).saturating_mul(per_cluster);
-    let count = u64::from(extent.clusters).saturating_mul(per_cluster).min(file_blocks.saturating_sub(first));
-    if count > 0 && extent.flags & FLAG_UNWRITTEN != 0 {
-        return Err(
-            Defect::new(format!("block {}: a directory's data were never written", extent.block)).into()
-        );
-    }
-    for index in 0..count {
-        let number = extent.block.saturating_add(index); // beyond 2^64 is beyond the volume, and refused as such
-        let found = reader.parsed(number, |block| {
-            if volume.has_metadata_ecc() {
-                find_in(
-                    &ecc::verified(block, block.len().saturating_sub(TRAILER_BYTES - TRAILER_CHECK))?,
-                    name,
-                )
-            } else {
-                find_in(block, name)
-            }
-        })?;
-        if let Some(inode) = found {
-            return Ok(ControlFlow::Break(inode));
-        }
-    }
-    Ok(ControlFlow::Continue(()))
+) -> Result<Inode, Fault> {
+    let number = volume.system_block;
+    reader.parsed(number, |block| Inode::parse(block, volume, number))
 }
 
 /// Block of the inode of the system file `name` (`heartbeat`, `slot_map`, `journal:0000`); none where there is none.
@@ -168,7 +197,48 @@ pub fn find_system_file<R: ReadBlock + ?Sized>(
     volume: &Superblock,
     name: &str,
 ) -> Result<Option<u64>, Fault> {
-    let number = volume.system_block;
-    let directory = reader.parsed(number, |block| Inode::parse(block, volume, number))?;
+    let directory = system_directory(reader, volume)?;
     find(reader, volume, &directory, name.as_bytes())
+}
+
+/// One name in the system directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SystemEntry {
+    /// The name's bytes.
+    pub name: Vec<u8>,
+    /// Block of the inode, not zero.
+    pub inode: u64,
+    /// 1 file, 2 directory.
+    pub kind: u8,
+}
+
+/// Every name in the system directory, `.` and `..` included, in the order of the disk.
+///
+/// # Errors
+/// As [`find_system_file`], and a defect where there are more than [`MAX_SYSTEM_ENTRIES`].
+pub fn system_entries<R: ReadBlock + ?Sized>(
+    reader: &mut BlockReader<'_, R>,
+    volume: &Superblock,
+) -> Result<Vec<SystemEntry>, Fault> {
+    let directory = system_directory(reader, volume)?;
+    let mut all = Vec::new();
+    let owned = |entry: DirectoryEntry<'_>| SystemEntry {
+        name: entry.name.to_vec(),
+        inode: entry.inode,
+        kind: entry.kind,
+    };
+    walk_runs(
+        reader,
+        volume,
+        &directory,
+        |run| DirectoryEntries::new(run).map(|entry| entry.map(owned)).collect::<Result<Vec<_>, _>>(),
+        |run| {
+            all.extend(run);
+            if all.len() > MAX_SYSTEM_ENTRIES {
+                return Err(Defect::new(format!("{} names are more than a system directory has", all.len())));
+            }
+            Ok(ControlFlow::<()>::Continue(()))
+        },
+    )?;
+    Ok(all)
 }

@@ -32,7 +32,17 @@ pub fn locate<R: ReadBlock + ?Sized>(
     volume: &Superblock,
 ) -> Result<std::result::Result<HeartbeatExtent, String>> {
     let in_directory = |fault: Fault| fault.of("system directory").into_error(Code::BadDirectory);
-    let Some(number) = find_system_file(reader, volume, HEARTBEAT_FILE).map_err(in_directory)? else {
+    let number = find_system_file(reader, volume, HEARTBEAT_FILE).map_err(in_directory)?;
+    locate_at(reader, volume, number)
+}
+
+/// The same, where the heartbeat file's inode is known to stand in block `number`, or not to be there.
+pub(crate) fn locate_at<R: ReadBlock + ?Sized>(
+    reader: &mut BlockReader<'_, R>,
+    volume: &Superblock,
+    number: Option<u64>,
+) -> Result<std::result::Result<HeartbeatExtent, String>> {
+    let Some(number) = number else {
         return Ok(Err("the system directory names no heartbeat file".to_owned()));
     };
     let extent = reader

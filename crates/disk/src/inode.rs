@@ -12,11 +12,17 @@ use std::borrow::Cow;
 
 /// Inode flag: in use.
 pub const FLAG_VALID: u32 = 0x1;
+/// Inode flag: the volume's cluster bitmap.
+pub const FLAG_BITMAP: u32 = 0x80;
+/// Inode flag: a slot's journal.
+pub const FLAG_JOURNAL: u32 = 0x100;
 /// Inode flag: the heartbeat file.
 pub const FLAG_HEARTBEAT: u32 = 0x200;
 /// Dynamic feature: the data stand in the inode itself.
 pub const DYNAMIC_INLINE_DATA: u16 = 0x1;
 
+/// Start of the id1 union.
+const ID1: usize = 0xB8;
 /// Start of the id2 union.
 const ID2: usize = 0xC0;
 const SIGNATURE: [u8; 8] = *b"INODE01\0";
@@ -38,6 +44,8 @@ pub struct Inode {
     pub flags: u32,
     /// `DYNAMIC_*` bits.
     pub dynamic_features: u16,
+    /// The id1 union: of a bitmap {used, all} bits, of a journal {flags, recovery generation}.
+    id1: (u32, u32),
     /// The id2 union: from byte 0xC0 to the end of the block.
     id2: Vec<u8>,
 }
@@ -80,6 +88,7 @@ impl Inode {
             mode: u16_at(&block, 0x28)?,
             flags,
             dynamic_features: u16_at(&block, 0x76)?,
+            id1: (u32_at(&block, ID1)?, u32_at(&block, ID1 + 4)?),
             id2: block.get(ID2..).unwrap_or_default().to_vec(),
         })
     }
@@ -87,6 +96,16 @@ impl Inode {
     /// Whether the mode says directory.
     pub fn is_directory(&self) -> bool {
         self.mode & 0o170_000 == 0o040_000
+    }
+
+    /// A bitmap's {used, all} bits; none for another inode.
+    pub fn bitmap(&self) -> Option<(u32, u32)> {
+        (self.flags & FLAG_BITMAP != 0).then_some(self.id1)
+    }
+
+    /// A journal's {flags, recovery generation}; none for another inode.
+    pub fn journal(&self) -> Option<(u32, u32)> {
+        (self.flags & FLAG_JOURNAL != 0).then_some(self.id1)
     }
 
     /// Whether the data stand in the inode itself.

@@ -16,21 +16,26 @@ mod bytes;
 mod fault;
 mod reader;
 
+pub mod details;
 pub mod directory;
 pub mod ecc;
 pub mod extents;
 pub mod heartbeat_file;
 pub mod heartbeat_slot;
 pub mod inode;
+pub mod slot_map;
 pub mod superblock;
 pub mod superblock_change;
 pub mod superblock_copies;
+pub mod superblock_fields;
 pub mod volume;
 
+pub use details::{Details, read_details};
 pub use fault::{Defect, Fault};
 pub use heartbeat_file::HeartbeatExtent;
 pub use heartbeat_slot::{HeartbeatSlot, RegionGeometry};
 pub use reader::{BlockReader, MAX_READS, READ_ATTEMPTS, ReadBlock};
+pub use slot_map::UsedSlot;
 pub use superblock::{Superblock, probe_superblock};
 pub use superblock_change::{ClusterStamp, SuperblockChange};
 pub use superblock_copies::{SuperblockCopy, SuperblockPlan, SuperblockWrite};

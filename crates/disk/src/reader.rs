@@ -10,6 +10,8 @@ use ocfs2_group_error::Result;
 /// How many blocks one [`BlockReader`] reads at the most, repetitions included. The system directory of 255 slots at
 /// 512-byte blocks takes about 130; what needs more than this is damaged or hostile.
 pub const MAX_READS: u32 = 2048;
+/// The same for everything that a volume says of itself: 2040 inodes of 255 slots, and each block three times.
+pub const MAX_DETAIL_READS: u32 = 8192;
 /// How often a block that does not check is read before it counts as bad.
 pub const READ_ATTEMPTS: u32 = 3;
 
@@ -56,6 +58,7 @@ pub struct BlockReader<'a, R: ?Sized> {
     device_bytes: u64,
     block_bytes: u32,
     blocks: u64,
+    allowed: u32,
     reads_left: u32,
 }
 
@@ -65,7 +68,13 @@ impl<'a, R: ReadBlock + ?Sized> BlockReader<'a, R> {
         let block_bytes = volume.block_bytes;
         let on_device = device_bytes.checked_div(u64::from(block_bytes)).unwrap_or(0);
         let blocks = volume.volume_blocks().min(on_device);
-        BlockReader { source, device_bytes, block_bytes, blocks, reads_left: MAX_READS }
+        BlockReader { source, device_bytes, block_bytes, blocks, allowed: MAX_READS, reads_left: MAX_READS }
+    }
+
+    /// The same reader, for `reads` blocks in place of [`MAX_READS`].
+    #[must_use]
+    pub fn allowing(self, reads: u32) -> Self {
+        BlockReader { allowed: reads, reads_left: reads, ..self }
     }
 
     /// How many blocks the volume and the device both have; block numbers are below.
@@ -76,7 +85,7 @@ impl<'a, R: ReadBlock + ?Sized> BlockReader<'a, R> {
     /// The bytes of block `number`.
     ///
     /// # Errors
-    /// A defect where the number lies outside the volume or the device, or [`MAX_READS`] is used up.
+    /// A defect where the number lies outside the volume or the device, or the reads are used up.
     pub fn block(&mut self, number: u64) -> std::result::Result<Vec<u8>, Fault> {
         if number >= self.blocks {
             return Err(Defect::new(format!(
@@ -89,9 +98,11 @@ impl<'a, R: ReadBlock + ?Sized> BlockReader<'a, R> {
             return Err(Defect::new("its byte offset does not fit 64 bits").into());
         };
         let Some(left) = self.reads_left.checked_sub(1) else {
-            return Err(
-                Defect::new(format!("more than {MAX_READS} block reads are needed to get there")).into()
-            );
+            return Err(Defect::new(format!(
+                "more than {} block reads are needed to get there",
+                self.allowed
+            ))
+            .into());
         };
         self.reads_left = left;
         read_exactly(self.source, self.device_bytes, offset, self.block_bytes)

@@ -20,12 +20,19 @@ pub const MAX_BLOCK_BYTES: u32 = 4096;
 /// Largest number of node slots.
 pub const MAX_SLOTS: u16 = 255;
 
+/// Incompat bit: the slot map's entries are of eight bytes.
+pub const INCOMPAT_EXTENDED_SLOT_MAP: u32 = 0x0100;
 /// Incompat bit: user-space cluster stack label and cluster name are present.
 pub const INCOMPAT_USERSPACE_STACK: u32 = 0x0080;
 /// Incompat bit: metadata blocks carry CRC and ECC.
 pub const INCOMPAT_META_ECC: u32 = 0x0800;
 /// Incompat bit: stack label, stack flags and cluster name are present, for any stack.
 pub const INCOMPAT_CLUSTERINFO: u32 = 0x4000;
+
+/// Offset of the label, 64 bytes.
+pub(crate) const LABEL: usize = 0x110;
+/// Offset of the cluster's name, 16 bytes.
+pub(crate) const CLUSTER_NAME: usize = 0x168;
 
 const SIGNATURE: &[u8] = b"OCFSV2";
 const BLOCK_SIZES: [u32; 4] = [512, 1024, 2048, 4096];
@@ -130,7 +137,7 @@ impl Superblock {
         let has_flags = feature_incompat & INCOMPAT_CLUSTERINFO != 0;
         Ok(Superblock {
             uuid: bytes_at(block, 0x150)?,
-            label: text(&bytes_at::<64>(block, 0x110)?),
+            label: text(&bytes_at::<64>(block, LABEL)?),
             block_bytes,
             cluster_bytes,
             clusters: u32_at(block, 0x14)?,
@@ -142,7 +149,7 @@ impl Superblock {
             system_block,
             stack_label: if stamped { Some(text(&bytes_at::<4>(block, 0x160)?)) } else { None },
             stack_flags: if has_flags { u8_at(block, 0x164)? } else { 0 },
-            cluster_name: if stamped { Some(text(&bytes_at::<16>(block, 0x168)?)) } else { None },
+            cluster_name: if stamped { Some(text(&bytes_at::<16>(block, CLUSTER_NAME)?)) } else { None },
             fs_generation: u32_at(block, 0x60)?,
             block_number,
         })
@@ -167,6 +174,11 @@ impl Superblock {
     /// Blocks in one cluster.
     pub fn blocks_per_cluster(&self) -> u64 {
         u64::from(self.cluster_bytes).checked_div(u64::from(self.block_bytes)).unwrap_or(0)
+    }
+
+    /// Whether the slot map has entries of eight bytes; else of two.
+    pub fn has_extended_slot_map(&self) -> bool {
+        self.feature_incompat & INCOMPAT_EXTENDED_SLOT_MAP != 0
     }
 
     /// Whether metadata blocks carry checksums.

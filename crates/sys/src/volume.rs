@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use ocfs2_group_disk::{HeartbeatSlot, RegionGeometry, Volume, read_volume};
+use ocfs2_group_disk::{Details, HeartbeatSlot, RegionGeometry, Volume, read_details, read_volume};
 use ocfs2_group_error::{Error, Result};
 
 use crate::cancel::Cancel;
@@ -18,12 +18,29 @@ use crate::direct_io::Reader;
 /// As [`Reader::open`] and [`read_volume`], with the path.
 pub fn read(path: &Path, cancel: &Cancel) -> Result<(DeviceFacts, Volume)> {
     let reader = Reader::open("read-volume", path, cancel)?;
-    let mut block = |offset, length| {
+    let DeviceFacts { bytes, sector_bytes, .. } = *reader.facts();
+    let volume = read_volume(&mut blocks_of(&reader, cancel), bytes, sector_bytes);
+    volume.map(|volume| (reader.facts().clone(), volume)).map_err(|error| at(error, path))
+}
+
+/// Reads everything a volume says of itself. `partial`: slot map and journals that cannot be used are missing and among the
+/// problems; else they are an error.
+///
+/// # Errors
+/// As [`Reader::open`], [`read_details`] and [`Details::whole`], with the path.
+pub fn read_all(path: &Path, partial: bool, cancel: &Cancel) -> Result<(DeviceFacts, Details)> {
+    let reader = Reader::open("inspect-volume", path, cancel)?;
+    let DeviceFacts { bytes, sector_bytes, .. } = *reader.facts();
+    let details = read_details(&mut blocks_of(&reader, cancel), bytes, sector_bytes);
+    let details = if partial { details } else { details.and_then(Details::whole) };
+    details.map(|details| (reader.facts().clone(), details)).map_err(|error| at(error, path))
+}
+
+fn blocks_of(reader: &Reader, cancel: &Cancel) -> impl FnMut(u64, usize) -> Result<Vec<u8>> {
+    |offset, length| {
         let mut bytes = vec![0; length];
         reader.read_at(offset, &mut bytes, cancel).map(|()| bytes)
-    };
-    let volume = read_volume(&mut block, reader.facts().bytes, reader.facts().sector_bytes);
-    volume.map(|volume| (reader.facts().clone(), volume)).map_err(|error| at(error, path))
+    }
 }
 
 /// Reads every heartbeat slot of a region.
