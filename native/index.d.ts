@@ -258,7 +258,7 @@ export interface SuperblockCopy {
 
 /** `SuperblockField` of ts/native-types.ts. */
 export interface SuperblockField {
-  field: string
+  field: "check" | "features" | "label" | "uuid" | "stamp"
   start: number
   length: number
 }
@@ -380,4 +380,4 @@ export declare function watchEvents(cancellation?: Cancellation | undefined | nu
 export declare function writeAttribute(cancellation: Cancellation | undefined | null, path: string, value: string): Promise<undefined>
 
 /** A changed copy in the place of the old one; false where it was there already. */
-export declare function writeSuperblock(cancellation: Cancellation | undefined | null, device: string, block: bigint, old: Uint8Array, new: Uint8Array): Promise<boolean>
+export declare function writeSuperblock(cancellation: Cancellation | undefined | null, device: string, block: bigint, before: Uint8Array, after: Uint8Array): Promise<boolean>

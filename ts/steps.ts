@@ -51,6 +51,11 @@ export type Step =
   | { step: "kernel-leaves"; region: string | null; program: string }
   | { step: "leave"; region: string; references: number }
   | { step: "stop-heartbeat"; region: string; milliseconds: number }
+  /** one copy of the superblock; the old bytes are in the undo file */
+  | { step: "write-superblock"; device: string; offset: number; isBackup: boolean }
+  | { step: "undo-file"; path: string }
+  /** nobody can be asked for a lock: claim, heartbeat and slot map have to do */
+  | { step: "claim-instead-of-lock"; device: string; reason: string }
   | { step: "io-priority"; region: string; pid: number }
   | { step: "waiting-for-kernel"; operation: string; reason: string }
   /** one change of the kernel's state or of a file, as it begins; with `isDryRun` it is only told */

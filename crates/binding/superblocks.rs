@@ -33,6 +33,7 @@ pub struct SuperblockChange {
 /// `SuperblockField` of ts/native-types.ts.
 #[napi(object, object_from_js = false)]
 pub struct SuperblockField {
+    #[napi(ts_type = "\"check\" | \"features\" | \"label\" | \"uuid\" | \"stamp\"")]
     pub field: &'static str,
     pub start: u32,
     pub length: u32,
@@ -93,10 +94,10 @@ pub fn write_superblock<'env>(
     cancellation: Option<&Cancellation>,
     device: String,
     block: BigInt,
-    old: Uint8Array,
-    new: Uint8Array,
+    before: Uint8Array,
+    after: Uint8Array,
 ) -> napi::Result<PromiseRaw<'env, bool>> {
-    let (number, old, new) = (bits(&block)?, old.to_vec(), new.to_vec());
+    let (number, old, new) = (bits(&block)?, before.to_vec(), after.to_vec());
     start(env, "write-superblock", cancellation, move |cancel| {
         superblocks::write(Path::new(&device), number, &old, &new, cancel)
     })

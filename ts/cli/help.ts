@@ -6,6 +6,8 @@ import { hbCtlSyntax } from "./hb-ctl-syntax.ts";
 import { MountCommand } from "./mount-command.ts";
 import { subcommands } from "./o2cb-commands.ts";
 import type { CommandSyntax } from "./syntax.ts";
+import { tunefsJob } from "./tunefs-job.ts";
+import { tunefsSyntax } from "./tunefs-syntax.ts";
 import { UmountCommand } from "./umount-command.ts";
 
 const plain = { colored: false, detailed: true, prefix: "" };
@@ -15,7 +17,8 @@ export function helpsOf(program: string): Record<string, string> {
   const command = single[program];
   if (command !== undefined) {
     const text = withValues(Cli.from(command, { binaryName: program }).usage(command, plain));
-    return { [program]: program === hbCtlSyntax.name ? withForms(text, hbCtlSyntax) : text };
+    const syntax = [hbCtlSyntax, tunefsSyntax].find(({ name }) => name === program);
+    return { [program]: syntax === undefined ? text : withForms(text, syntax) };
   }
   if (program !== "o2cb") throw new TypeError(`there is no program '${program}'`);
   const classes = subcommands.map(({ word, job }) => commandOf(job, [word]));
@@ -50,6 +53,7 @@ const single: Record<string, CommandClass> = {
   "mount.ocfs2": MountCommand,
   "umount.ocfs2": UmountCommand,
   ocfs2_hb_ctl: commandOf(hbCtlJob()),
+  "tunefs.ocfs2": commandOf(tunefsJob()),
 };
 
 /** clipanion writes `...` where operands or options are many. */

@@ -5,6 +5,8 @@ import { fstatSync, writeSync } from "node:fs";
 export interface Terminal {
   /** a line for standard output */
   out(line: string): void;
+  /** bytes for standard output, as they are; without it they are a line */
+  write?(bytes: Uint8Array): void;
   /** a line for standard error */
   err(line: string): void;
   /** whether a person watches standard error */
@@ -19,8 +21,9 @@ const MEMORY_DEVICES = 1;
 const PATIENCE_MS = 1000;
 
 export const systemTerminal: Terminal = {
-  out: (line) => write(STDOUT, `${line}\n`),
-  err: (line) => write(STDERR, `${line}\n`),
+  out: (line) => write(STDOUT, Buffer.from(`${line}\n`)),
+  write: (bytes) => write(STDOUT, bytes),
+  err: (line) => write(STDERR, Buffer.from(`${line}\n`)),
   isWatched() {
     try {
       const { rdev, mode } = fstatSync(STDERR);
@@ -32,8 +35,7 @@ export const systemTerminal: Terminal = {
 };
 
 /** A reader who is gone, or does not read, costs lines but never the command. */
-function write(descriptor: number, text: string): void {
-  const bytes = Buffer.from(text);
+function write(descriptor: number, bytes: Uint8Array): void {
   const deadline = Date.now() + PATIENCE_MS;
   for (let done = 0; done < bytes.length;) {
     try {

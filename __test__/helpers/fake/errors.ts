@@ -82,6 +82,8 @@ const butForTheCaller =
 export const callKinds = {
   readVolume: { operation: "read-volume", syscall: "open", recode: openFailed },
   inspectVolume: { operation: "inspect-volume", syscall: "open", recode: openFailed },
+  readSuperblocks: { operation: "read-superblocks", syscall: "pread", recode: openFailed },
+  writeSuperblock: { operation: "write-superblock", syscall: "pwrite" },
   readHeartbeatSlots: {
     operation: "read-heartbeat-slots",
     syscall: "pread",

@@ -14,6 +14,9 @@ import type {
   RegionGeometry,
   RegionLock,
   SemaphoreFacts,
+  SuperblockChange,
+  SuperblockCopy,
+  Superblocks,
   UnmountRequest,
   VolumeDetails,
   VolumeFacts,
@@ -24,6 +27,7 @@ import { abortedCall, openFailed, Refusal, refuse, refuseWithCode } from "./erro
 import { FakeFiles } from "./files.ts";
 import { mount, mountTable, namespaceAt, namespaceTable, unmount } from "./mount-calls.ts";
 import { acquireRegion, queryRegion } from "./region-lock.ts";
+import { readSuperblocks, writeSuperblock } from "./superblocks.ts";
 import type { TreeNode } from "./tree.ts";
 import { detailsOf } from "./volume-details.ts";
 import { FakeEventWatch } from "./watch.ts";
@@ -50,6 +54,24 @@ export class FakeNative extends FakeFiles implements Native {
       if (problem !== undefined && options?.partial !== true)
         refuseWithCode("O2CB_BAD_DIRECTORY", `${problem.what}: ${problem.why}`);
       return { ...disk.facts(device, content), ...details };
+    });
+  }
+
+  readSuperblocks(device: string, change: SuperblockChange, options?: CallOptions): Promise<Superblocks> {
+    return this.call("readSuperblocks", [device, change], options?.signal, () => {
+      const disk = this.#openDevice(device);
+      return readSuperblocks(disk, device, this.#volumeOn(disk), change);
+    });
+  }
+
+  writeSuperblock(
+    device: string,
+    copy: Pick<SuperblockCopy, "block" | "old" | "new">,
+    options?: CallOptions,
+  ): Promise<boolean> {
+    return this.call("writeSuperblock", [device, copy], options?.signal, ({ late }) => {
+      const disk = this.#openDevice(device);
+      return writeSuperblock(disk, this.#volumeOn(disk), copy, late);
     });
   }
 
