@@ -6,24 +6,35 @@
 // C tool writes it out, or whatever printf makes of it.
 import type { Native, Superblocks } from "../native-types.ts";
 
-/** The bits of disk-format 1.4 in the order of their values. */
-const COMPAT = ["backup-super", "strict-journal-super"];
-const RO_COMPAT = ["unwritten", "usrquota", "grpquota"];
-const INCOMPAT: Readonly<Record<number, string>> = {
-  0x2: "heartbeat-device",
-  0x8: "local",
-  0x10: "sparse",
-  0x40: "inline-data",
-  0x80: "userspace-stack",
-  0x100: "extended-slotmap",
-  0x200: "xattr",
-  0x400: "indexed-dirs",
-  0x800: "metaecc",
-  0x1000: "refcount",
-  0x2000: "discontig-bg",
-  0x4000: "clusterinfo",
-  0x8000: "append-dio",
-};
+type Bits = readonly (readonly [bit: number, name: string])[];
+
+/** The bits of disk-format 1.4, in the order in which the C tool names them. */
+const COMPAT: Bits = [
+  [0x1, "backup-super"],
+  [0x2, "strict-journal-super"],
+];
+const RO_COMPAT: Bits = [
+  [0x1, "unwritten"],
+  [0x2, "usrquota"],
+  [0x4, "grpquota"],
+];
+const INCOMPAT: Bits = [
+  [0x2, "heartbeat-device"],
+  [0x4, "aborted-resize"],
+  [0x8, "local"],
+  [0x10, "sparse"],
+  [0x100, "extended-slotmap"],
+  [0x20, "aborted-tunefs"],
+  [0x80, "userspace-stack"],
+  [0x40, "inline-data"],
+  [0x800, "metaecc"],
+  [0x200, "xattr"],
+  [0x400, "indexed-dirs"],
+  [0x1000, "refcount"],
+  [0x2000, "discontig-bg"],
+  [0x4000, "clusterinfo"],
+  [0x8000, "append-dio"],
+];
 
 export interface VolumeQuery {
   device: string;
@@ -65,19 +76,18 @@ export function queryOf(superblocks: Superblocks): VolumeQuery {
     rootBlock: Number(superblocks.rootBlock),
     systemBlock: Number(superblocks.systemBlock),
     firstGroupBlock: Number(superblocks.firstGroupBlock),
-    compat: named(superblocks.featureCompat, (bit) => COMPAT[Math.log2(bit)]),
-    incompat: named(superblocks.featureIncompat, (bit) => INCOMPAT[bit]),
-    roCompat: named(superblocks.featureRoCompat, (bit) => RO_COMPAT[Math.log2(bit)]),
+    compat: named(superblocks.featureCompat, COMPAT),
+    incompat: named(superblocks.featureIncompat, INCOMPAT),
+    roCompat: named(superblocks.featureRoCompat, RO_COMPAT),
     differingBackups: differ.map(({ offset }) => Number(offset)),
   };
 }
 
-/** The names of the bits that are set; those that have none in hexadecimal. */
-function named(bits: number, nameOf: (bit: number) => string | undefined): string[] {
-  const set = Array.from({ length: 32 }, (_, index) => 2 ** index).filter(
-    (bit) => Math.floor(bits / bit) % 2 === 1,
-  );
-  return set.map((bit) => nameOf(bit) ?? `0x${bit.toString(16)}`);
+/** The names of the bits that are set; what has none in one piece at the end. */
+function named(bits: number, table: Bits): string[] {
+  const names = table.filter(([bit]) => (bits & bit) !== 0).map(([, name]) => name);
+  const rest = table.reduce((left, [bit]) => left & ~bit, bits) >>> 0;
+  return rest === 0 ? names : [...names, `0x${rest.toString(16)}`];
 }
 
 const letters: Readonly<Record<string, (query: VolumeQuery) => string | number | Uint8Array>> = {
