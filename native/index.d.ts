@@ -9,6 +9,20 @@ export declare class Cancellation {
   cancel(): void
 }
 
+/** `DlmLock` of ts/native-types.ts. The collector closes what JavaScript forgot. */
+export declare class DlmLock {
+  /** The value block. */
+  readValue(cancellation?: Cancellation | undefined | null): Promise<Uint8Array>
+  /** Replaces the value block. */
+  writeValue(cancellation: Cancellation | undefined | null, value: Uint8Array): Promise<undefined>
+  /** Waits until another node waits for this lock. */
+  waitBlocked(cancellation?: Cancellation | undefined | null): Promise<undefined>
+  /** Whether another node waits for this lock now. */
+  isBlocked(): boolean
+  /** Ends this holder once no call is at work on it; twice does nothing. */
+  close(): void
+}
+
 /** `EventWatch` of ts/native-types.ts. The collector releases what JavaScript forgot, a call of next that waits excepted. */
 export declare class EventWatch {
   /** Watches the superblock under a path; `told` is to be called with the id. */
@@ -28,6 +42,14 @@ export declare class EventWatch {
 /** An open descriptor whose being open matters: a claim, a lock. */
 export declare class HeldDescriptor {
   /** Closes it; twice does nothing. */
+  release(): void
+}
+
+/** `RangeLock` of ts/native-types.ts. The collector releases what JavaScript forgot. */
+export declare class RangeLock {
+  /** Whether another process waits for it. */
+  isAwaited(): boolean
+  /** Releases it; twice does nothing. */
   release(): void
 }
 
@@ -123,6 +145,9 @@ export declare function listFiles(cancellation: Cancellation | undefined | null,
 /** An exclusive flock(2). */
 export declare function lockFile(cancellation: Cancellation | undefined | null, path: string, timeoutMs: number): Promise<HeldDescriptor>
 
+/** Locks a place of a file against other processes of this node. */
+export declare function lockRange(cancellation: Cancellation | undefined | null, path: string, place: bigint, exclusive: boolean, wait: boolean): Promise<RangeLock | undefined | null>
+
 /** Waits for the region's mutex. */
 export declare function lockRegion(cancellation: Cancellation | undefined | null, region: string, create: boolean, timeoutMs: number): Promise<RegionLock | undefined | null>
 
@@ -170,6 +195,12 @@ export declare function mounts(cancellation?: Cancellation | undefined | null, n
 
 /** Panics on a worker thread. */
 export declare function onlyForTestsPanic(cancellation?: Cancellation | undefined | null): Promise<undefined>
+
+/** Opens a lock's file; null where `trylock` is refused. */
+export declare function openDlmLock(cancellation: Cancellation | undefined | null, path: string, exclusive: boolean, trylock: boolean): Promise<DlmLock | undefined | null>
+
+/** Opens a lock's file in a process apart, which may wait for ever. */
+export declare function openDlmLockApart(cancellation: Cancellation | undefined | null, path: string, exclusive: boolean, place?: RangeLock | undefined | null): Promise<DlmLock>
 
 /** `PathFacts` of ts/native-types.ts. */
 export interface PathFacts {
@@ -314,6 +345,9 @@ export interface SystemFile {
   inode: InodeFacts | null
   problem: string | null
 }
+
+/** Makes the node give a cached lock up; false where somebody on it holds it. */
+export declare function unlinkDlmLock(cancellation: Cancellation | undefined | null, path: string): Promise<boolean>
 
 /** Unmounts. */
 export declare function unmount(cancellation: Cancellation | undefined | null, request: UnmountRequest): Promise<undefined>

@@ -15,6 +15,16 @@ import {
   type OnlineResult,
 } from "./cluster/service.ts";
 import { clusterStatus as clusterStatusWith, type ClusterStatus } from "./cluster/status.ts";
+import {
+  inspectVolume as inspectVolumeWith,
+  type InspectOptions,
+  type VolumeInspection,
+} from "./look/inspect.ts";
+import {
+  volumeHolders as volumeHoldersWith,
+  type HolderOptions,
+  type VolumeHolders,
+} from "./look/holders.ts";
 import { planState } from "./cluster/plan.ts";
 import type { Plan } from "./cluster/plan-types.ts";
 import { CLUSTER_CONF, type ConfDocument } from "./config/cluster-conf.ts";
@@ -27,6 +37,7 @@ import {
 } from "./config/store.ts";
 import { readSysconfig as readSysconfigWith, type Sysconfig } from "./config/sysconfig.ts";
 import { loadNative } from "./native.ts";
+import type { Volume } from "./volume.ts";
 
 export type { ApplyOptions, ApplyResult } from "./cluster/apply.ts";
 export { desiredState, parseDesiredState, type DesiredState } from "./cluster/desired-state.ts";
@@ -36,6 +47,8 @@ export type { Plan, PlanStep } from "./cluster/plan-types.ts";
 export type { OfflineOptions, OfflineResult, OnlineOptions, OnlineResult } from "./cluster/service.ts";
 export type { ClusterStatus, NodeStatus } from "./cluster/status.ts";
 export type { KernelWrite } from "./cluster/writes.ts";
+export type { InspectOptions, VolumeInspection } from "./look/inspect.ts";
+export type { HolderOptions, VolumeHolder, VolumeHolders } from "./look/holders.ts";
 export { CLUSTER_CONF, ConfDocument } from "./config/cluster-conf.ts";
 export { effectiveConfig, type EffectiveConfig, type Timeouts } from "./config/digest.ts";
 export * as edit from "./config/edit.ts";
@@ -105,4 +118,14 @@ export async function plan(
 /** Makes this host as desired; with `dryRun` only says how. */
 export function apply(desired: DesiredState, options: ApplyOptions = {}): Promise<ApplyResult> {
   return applyStateWith(loadNative(), desired, options);
+}
+
+/** Everything a volume says of itself: superblock, slots, journals, heartbeat blocks, system files. It may be mounted. */
+export function inspectVolume(device: string, options: InspectOptions = {}): Promise<VolumeInspection> {
+  return inspectVolumeWith(loadNative(), device, options);
+}
+
+/** Which nodes hold a volume, from its slot map and who beats; takes up to 4 s. */
+export function volumeHolders(volume: Volume, options: HolderOptions = {}): Promise<VolumeHolders> {
+  return volumeHoldersWith(loadNative(), volume, options);
 }

@@ -345,6 +345,29 @@ export interface EventWatch extends Held {
   next(options?: CallOptions): Promise<WatchEvent[]>;
 }
 
+/** How a lock of the distributed lock manager is held: PR by any number of nodes, EX by one. */
+export type LockLevel = "PR" | "EX";
+
+/** One open file of dlmfs: a lock that this node holds through this process. */
+export interface DlmLock {
+  /** 64 bytes; none where the value was lost */
+  readValue(options?: CallOptions): Promise<Uint8Array>;
+  /** exactly 64 bytes, in one write; EBADF under PR */
+  writeValue(value: Uint8Array, options?: CallOptions): Promise<void>;
+  /** settles when another node waits for this lock; the lock cannot end meanwhile */
+  waitBlocked(options?: CallOptions): Promise<void>;
+  /** the same asked at once; never blocks */
+  isBlocked(): boolean;
+  /** ends this holder once no call above is at work; never blocks; twice does nothing */
+  close(): void;
+}
+
+/** A place that this process holds against others of this node. */
+export interface RangeLock extends Held {
+  /** whether another process waits for it; never blocks */
+  isAwaited(): boolean;
+}
+
 export interface Native {
   // -- volumes and devices
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts>;
@@ -418,6 +441,40 @@ export interface Native {
   /** every mount namespace that has a process, this one first */
   mountNamespaces(options?: CallOptions): Promise<MountNamespace[]>;
   watchEvents(options?: CallOptions): Promise<EventWatch>;
+
+  // -- the distributed lock manager
+  /**
+   * open(2) of a lock's file in dlmfs, made where missing (0664). With `trylock` null where it is refused now (ETXTBSY); without it the
+   * call may sleep where nothing can end it, and this process with it.
+   */
+  openDlmLock(
+    path: string,
+    level: LockLevel,
+    trylock: boolean,
+    options?: CallOptions,
+  ): Promise<DlmLock | null>;
+  /**
+   * The same without `trylock`, in a process of its own: this one can end meanwhile, and the lock is then given up when it is granted. `place` stays
+   * held for as long as that process waits. Given up by `signal` it mostly still gives the lock, later.
+   */
+  openDlmLockApart(
+    path: string,
+    level: LockLevel,
+    place: RangeLock | null,
+    options?: CallOptions,
+  ): Promise<DlmLock>;
+  /** unlink(2): the node gives a cached lock up. False where somebody on this node holds it (EBUSY), true where it is not there. */
+  unlinkDlmLock(path: string, options?: CallOptions): Promise<boolean>;
+  /**
+   * A lock on one place (below 2^62) of a file that is created where missing (0600, two directories above it 0755), between all
+   * opens of it on this node; first come, first served among those that wait. Null without `wait` where it is held.
+   */
+  lockRange(
+    path: string,
+    place: bigint,
+    how: { exclusive: boolean; wait: boolean },
+    options?: CallOptions,
+  ): Promise<RangeLock | null>;
 
   // -- the rest
   /** ioprio_set(2) for one process */

@@ -13,9 +13,12 @@ import { errorCodes, type ErrorCode } from "./error-codes.ts";
 import { O2cbError } from "./errors.ts";
 import type {
   CallOptions,
+  DlmLock,
   EventWatch,
   Held,
+  LockLevel,
   Native,
+  RangeLock,
   RegionLock,
   SuperblockChange,
   WatchEvent,
@@ -180,6 +183,11 @@ function connect(signal: AbortSignal, cancellation: binding.Cancellation): () =>
   };
 }
 
+function isExclusive(level: LockLevel): boolean {
+  if (level !== "PR" && level !== "EX") throw new TypeError(`'${String(level)}' is no level of a lock`);
+  return level === "EX";
+}
+
 function event({ kind, id, name }: binding.WatchEvent): WatchEvent {
   if (kind === "changed") return { kind, id, name };
   return kind === "mounts" || kind === "lost" ? { kind } : { kind, id };
@@ -243,6 +251,24 @@ function wrap(module: Module): Native {
     destroy: () => now(() => one.destroy()),
     release: () => now(() => one.release()),
   });
+
+  const dlmLock = (one: binding.DlmLock): DlmLock => ({
+    readValue: (options = {}) => run("read-dlm-value", options, (c) => one.readValue(c)),
+    writeValue: (value, options = {}) => run("write-dlm-value", options, (c) => one.writeValue(c, value)),
+    waitBlocked: (options = {}) => run("wait-dlm-blocked", options, (c) => one.waitBlocked(c)),
+    isBlocked: () => now(() => one.isBlocked()),
+    close: () => now(() => one.close()),
+  });
+
+  const ranges = new WeakMap<RangeLock, binding.RangeLock>();
+  const range = (one: binding.RangeLock): RangeLock => {
+    const wrapped: RangeLock = {
+      isAwaited: () => now(() => one.isAwaited()),
+      release: () => now(() => one.release()),
+    };
+    ranges.set(wrapped, one);
+    return wrapped;
+  };
 
   const watch = (one: binding.EventWatch): EventWatch => {
     // Its events wait until then: they come after the call has answered, whatever the threads do.
@@ -333,6 +359,25 @@ function wrap(module: Module): Native {
     mountNamespaces: (options = {}) => run("list-namespaces", options, (c) => module.mountNamespaces(c)),
     watchEvents: async (options = {}) =>
       watch(await run("watch-events", options, (c) => module.watchEvents(c))),
+
+    openDlmLock: async (path, level, trylock, options = {}) => {
+      const one = await run("open-dlm-lock", options, (c) =>
+        module.openDlmLock(c, path, isExclusive(level), trylock),
+      );
+      return one ? dlmLock(one) : null;
+    },
+    openDlmLockApart: async (path, level, place, options = {}) =>
+      dlmLock(
+        await run("open-dlm-lock", options, (c) =>
+          module.openDlmLockApart(c, path, isExclusive(level), place && ranges.get(place)),
+        ),
+      ),
+    unlinkDlmLock: (path, options = {}) =>
+      run("unlink-dlm-lock", options, (c) => module.unlinkDlmLock(c, path)),
+    lockRange: async (path, place, { exclusive, wait }, options = {}) => {
+      const one = await run("lock-range", options, (c) => module.lockRange(c, path, place, exclusive, wait));
+      return one ? range(one) : null;
+    },
 
     setIoPriority: (pid, ioClass, level) =>
       run("set-io-priority", {}, () =>

@@ -57,6 +57,23 @@ export type Step =
   /** nobody can be asked for a lock: claim, heartbeat and slot map have to do */
   | { step: "claim-instead-of-lock"; device: string; reason: string }
   | { step: "io-priority"; region: string; pid: number }
+  | { step: "join-domain"; domain: string; path: string }
+  | { step: "leave-domain"; domain: string; milliseconds: number }
+  /** where the holder is: another process of this node, another node; or the kernel now queues for it, which only a grant ends */
+  | {
+      step: "wait-lock";
+      domain: string;
+      lock: string;
+      holder: "process" | "node";
+      isQueued: boolean;
+      waitedMs: number;
+    }
+  /** processes of this node are not kept apart: /run cannot be written */
+  | { step: "exclusion-unavailable"; domain: string; path: string; reason: string }
+  /** every lock that a mount would hold is free */
+  | { step: "lock-down"; region: string; journals: number }
+  | { step: "release-cluster"; region: string }
+  | { step: "claim-volume"; device: string }
   | { step: "waiting-for-kernel"; operation: string; reason: string }
   /** one change of the kernel's state or of a file, as it begins; with `isDryRun` it is only told */
   | { step: "change"; action: string; path: string; value: string | null; isDryRun: boolean }

@@ -82,6 +82,7 @@ test("fsck: a reference and a domain that end with it", async (t) => {
     `region ${UUID} (beats on sdb, pinned)`,
     `semaphore set of ${UUID} (references 1)`,
     `domain ${UUID}`,
+    `lock .0000000000000001 of ${UUID}, held 1 times`,
   ]);
   await first.finish();
   t.deepEqual(kernel.leftovers(), []);

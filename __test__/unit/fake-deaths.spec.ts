@@ -120,9 +120,10 @@ test("a mount and a domain of one name pin the region until both are gone", asyn
   await kernel.cTool.umount("/vol");
   t.is(kernel.region(UUID)?.pins.size, 1);
   const fsck = await kernel.cTool.fsck(UUID);
-  await native.removeDirectory(`/dlm/${UUID}`);
+  await refused(t, native.removeDirectory(`/dlm/${UUID}`), "ENOTEMPTY");
   t.is(kernel.region(UUID)?.pins.size, 1, "the other program is in the domain still");
   fsck.kill();
+  await native.removeDirectory(`/dlm/${UUID}`);
   t.is(kernel.region(UUID)?.pins.size, 0);
 });
 

@@ -466,6 +466,7 @@ const action = {
   forced: 1,
   stop: true,
   removeSet: true,
+  domains: [],
   records: ["r"],
   reason: "stale",
 };

@@ -1,6 +1,6 @@
 // Who holds a volume: the slot map against who beats, on disks that other nodes have written.
 import test from "ava";
-import fc from "fast-check";
+import { assert, boolean, nat, property, uniqueArray } from "fast-check";
 import { holderSentence, holdersOf, volumeHolders, type VolumeHolder } from "../../ts/look/holders.ts";
 import { openVolume } from "../../ts/volume.ts";
 import { classicGlobal, classicLocal, DISK, DIRECTORY, type Machine } from "../helpers/fake-native.ts";
@@ -146,8 +146,8 @@ test("a slot map that cannot be used is an error, a journal that cannot is none"
 });
 
 test("every holder is told once, whatever slots and beats say", (t) => {
-  const nodes = fc.uniqueArray(fc.nat(20), { maxLength: 6 });
-  const everyOne = fc.property(nodes, nodes, nodes, fc.boolean(), (owners, live, onVolume, isComplete) => {
+  const nodes = uniqueArray(nat(20), { maxLength: 6 });
+  const everyOne = property(nodes, nodes, nodes, boolean(), (owners, live, onVolume, isComplete) => {
     const slots = owners.map((node, slot) => ({ node, slot }));
     const alive = new Set([...live, ...onVolume]);
     const holders = holdersOf(
@@ -164,5 +164,5 @@ test("every holder is told once, whatever slots and beats say", (t) => {
       [...expected].every((node) => holderSentence("/dev/x", holders).includes(`node ${node}`))
     );
   });
-  t.notThrows(() => fc.assert(everyOne));
+  t.notThrows(() => assert(everyOne));
 });

@@ -105,7 +105,16 @@ for (const [where, [enter, reason]] of Object.entries(elsewhere)) {
       t.like(seen.regions[0], { references: null, verdict: "unknown" });
       t.deepEqual(planReap(seen, { force: true }).actions, []);
     }
-    const action = { region: UUID, drop: 0, forced: 2, stop: true, removeSet: true, records: [], reason: "" };
+    const action = {
+      region: UUID,
+      drop: 0,
+      forced: 2,
+      stop: true,
+      removeSet: true,
+      domains: [],
+      records: [],
+      reason: "",
+    };
     for (const plan of [planReap(seen, { force: true }), { time: "", kept: [], actions: [action] }])
       if (plan.actions.length > 0)
         await refused(t, reap(native, plan, { patienceMs: 0 }), null, "O2CB_NAMESPACE");

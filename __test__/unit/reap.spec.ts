@@ -39,7 +39,17 @@ const forged = (more: Partial<ReapAction> = {}): ReapPlan => ({
   time: "",
   kept: [],
   actions: [
-    { region: UUID, drop: 1, forced: 0, stop: true, removeSet: true, records: [], reason: "forged", ...more },
+    {
+      region: UUID,
+      drop: 1,
+      forced: 0,
+      stop: true,
+      removeSet: true,
+      domains: [],
+      records: [],
+      reason: "forged",
+      ...more,
+    },
   ],
 });
 
@@ -162,7 +172,7 @@ for (const [what, setup] of Object.entries(mountedMachines)) {
       t.is((await carryOut(kernel, forged(more))).skipped.length, 1);
     const ids = held.filter((one) => one.startsWith("record ")).map((one) => one.slice("record ".length));
     t.is(ids.length, 1);
-    const onlyNotes = { drop: 0, stop: false, removeSet: false, records: ids };
+    const onlyNotes = { drop: 0, stop: false, removeSet: false, domains: [], records: ids };
     t.is((await carryOut(kernel, forged(onlyNotes))).skipped.length, 1);
     t.deepEqual(kernel.leftovers(), held);
   });

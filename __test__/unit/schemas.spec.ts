@@ -81,7 +81,16 @@ test("results of reaps that skip, with a code and without", async (t) => {
   const isReap = await validator("reap");
   const { kernel } = classicLocal();
   await mount(kernel);
-  const action = { region: UUID, drop: 1, forced: 0, stop: true, removeSet: true, records: [], reason: "" };
+  const action = {
+    region: UUID,
+    drop: 1,
+    forced: 0,
+    stop: true,
+    removeSet: true,
+    domains: [],
+    records: [],
+    reason: "",
+  };
   const plan: ReapPlan = { time: "", actions: [action], kept: [] };
   const changed = await command(kernel, (native) => reap(native, plan, { patienceMs: 0 }));
   await kernel.cTool.umount(DIRECTORY);

@@ -10,6 +10,7 @@
 #![allow(clippy::result_large_err)]
 
 mod blocking;
+mod dlmfs;
 mod errors;
 mod files;
 mod held;

@@ -9,6 +9,7 @@ import type { LoadNative } from "./job.ts";
 import { monitorJob } from "./monitor-job.ts";
 import { configCommands } from "./o2cb-config-commands.ts";
 import { configureCommands } from "./o2cb-configure-commands.ts";
+import { inspectCommands } from "./o2cb-inspect-command.ts";
 import { kernelCommands } from "./o2cb-kernel-commands.ts";
 import { listCommands } from "./o2cb-list-commands.ts";
 import { lookCommands } from "./o2cb-look-commands.ts";
@@ -29,6 +30,7 @@ export const subcommands: readonly Subcommand[] = [
   ...statusCommands(),
   ...configureCommands(),
   ...lookCommands(),
+  ...inspectCommands(),
   { word: "monitor", job: monitorJob() },
   ...reapCommands(),
 ];

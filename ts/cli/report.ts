@@ -99,6 +99,19 @@ const lines: Lines = {
   "claim-instead-of-lock": ({ device, reason }) =>
     waiting(`looking for up to 4 s whether '${device}' is used anywhere, since no lock can tell: ${reason}`),
   "io-priority": ({ pid }) => detail(`gave the heartbeat's thread ${pid} real-time I/O priority`),
+  "join-domain": ({ domain }) => detail(`joining the DLM domain ${domain}`),
+  "leave-domain": ({ domain, milliseconds }) =>
+    detail(`left the DLM domain ${domain} after ${seconds(milliseconds)}`),
+  "wait-lock": ({ lock, holder, isQueued }) =>
+    waiting(
+      `waiting for the lock ${lock}, which ${holder === "process" ? "another process on this node" : "another node"} has${isQueued ? "; the kernel queues for it" : ""}`,
+    ),
+  "exclusion-unavailable": ({ path, reason }) =>
+    detail(`going on without keeping other processes of this node apart in ${path} (${reason})`),
+  "lock-down": ({ journals }) =>
+    detail(`the volume is locked: its super block's lock is held, ${journals} journals were free`),
+  "release-cluster": () => detail("the volume is unlocked"),
+  "claim-volume": ({ device }) => detail(`claimed '${device}', a volume for one node`),
   "waiting-for-kernel": ({ operation, reason }) =>
     waiting(`waiting for the kernel to answer the ${operation}, however long that takes: ${reason}`),
   change: ({ action, path, value, isDryRun }) =>
@@ -136,9 +149,11 @@ export function reporter(style: ReportStyle, terminal: Terminal): OnStep {
   };
 }
 
-/** The last line of a success with --json. */
+/** The last line of a success with --json. Numbers of 64 bits are text: JSON's readers would round them. */
 export function resultLine(data: object, status: number): string {
-  const plain = (_key: string, value: unknown): unknown =>
-    value instanceof Error ? failureData(value) : value;
+  const plain = (_key: string, value: unknown): unknown => {
+    if (typeof value === "bigint") return value.toString();
+    return value instanceof Error ? failureData(value) : value;
+  };
   return JSON.stringify({ result: data, status }, plain);
 }

@@ -5,14 +5,21 @@
 // above this has to keep the holders of one node apart; a value block of 64 bytes (dlmfs) or 32 (fsdlm) travels with a lock.
 //
 // No policy is here: waiting, giving up, sharing within a process and between the processes of a node is ts/dlm/lock-space.ts.
-import type { CallOptions } from "../native-types.ts";
+import type { CallOptions, LockLevel } from "../native-types.ts";
 
-/** Protected read: any number of nodes. Exclusive: one. */
-export type LockLevel = "PR" | "EX";
+export type { LockLevel } from "../native-types.ts";
 
 export interface AcquireOptions extends CallOptions {
   /** do not queue: null where it is not to be had at once. Without it the call may sleep where nothing can end it. */
   trylock: boolean;
+}
+
+/** What keeps the other processes of this node from one lock. */
+export interface Reservation {
+  /** whether another process waits for it; never blocks */
+  isAwaited(): boolean;
+  /** never blocks; twice does nothing */
+  release(): void;
 }
 
 /** A node's membership in one domain (lockspace). */
@@ -24,12 +31,26 @@ export interface LockTransport {
   readonly valueBytes: number;
   /** whether TransportLock.blocked can tell anything */
   readonly canNotify: boolean;
+  /** whether an acquire that queues can be given up at once; default false: it then ends with the grant, however late */
+  readonly canCancel?: boolean;
+  /**
+   * Keeps the other processes of this node from a lock; to be had before `acquire`, and released after the lock. Absent where a lock belongs to
+   * the process that took it. Null only with `trylock`, where another process has it. Errors: O2CB_ABORTED.
+   */
+  reserve?(name: string, level: LockLevel, options: AcquireOptions): Promise<Reservation | null>;
   /**
    * Takes a lock of this node. Null only with `trylock`, where it is refused now.
    * Errors: O2CB_INVALID_LOCK_NAME, O2CB_DLM_FAILED, O2CB_ABORTED (nothing is held then).
    */
-  acquire(name: string, level: LockLevel, options: AcquireOptions): Promise<TransportLock | null>;
-  /** Leaves the domain, which ends with its last user on this node. Errors: O2CB_DOMAIN_IN_USE (locks of this process are held). */
+  acquire(
+    name: string,
+    level: LockLevel,
+    options: AcquireOptions & { reservation?: Reservation | undefined },
+  ): Promise<TransportLock | null>;
+  /**
+   * Leaves the domain, which ends with its last user on this node. May be called again: after a failure, and to clear away what a
+   * late grant left. Errors: O2CB_DOMAIN_IN_USE (locks of this process are held).
+   */
   leave(options?: CallOptions): Promise<void>;
 }
 
@@ -42,9 +63,12 @@ export interface TransportLock {
   writeValue(value: Uint8Array, options?: CallOptions): Promise<void>;
   /** settles when another node waits for this lock to be given up; rejects with O2CB_ABORTED */
   blocked(options?: CallOptions): Promise<void>;
+  /** the same asked at once; never blocks. Absent: nobody knows. */
+  isBlocked?(): boolean;
   /**
    * Ends this holder. `drop`: the node gives the lock up as far as nobody else on it holds it; otherwise dlmfs keeps it cached, which refuses
-   * the trylocks of other nodes. False where it stays because of another holder on this node.
+   * the trylocks of other nodes. False where it stays because of another holder on this node. Without `drop` the holder has ended when the call
+   * returns, before its promise settles.
    */
   release(options: { drop: boolean }): Promise<boolean>;
 }

@@ -64,20 +64,14 @@ function slotMapOf({ device, slotMap, problems }: VolumeDetails): SlotOwner[] {
 
 /** The judgement alone. */
 export function holdersOf(slots: readonly SlotOwner[], beats: Beats, names: NodeNames): VolumeHolder[] {
-  const named = (node: number): { node: number; name: string | null } => ({
-    node,
-    name: names.get(node) ?? null,
-  });
+  const nameOf = (node: number): string | null => names.get(node) ?? null;
   const owners = new Set(slots.map(({ node }) => node));
+  const stateOf = (node: number): "mounted" | "stale" =>
+    beats.isComplete && !beats.live.has(node) ? "stale" : "mounted";
+  const others = [...beats.onVolume].filter((node) => !owners.has(node)).toSorted((a, b) => a - b);
   return [
-    ...slots.map(({ slot, node }): VolumeHolder => {
-      const isStale = beats.isComplete && !beats.live.has(node);
-      return { ...named(node), slot, state: isStale ? "stale" : "mounted" };
-    }),
-    ...[...beats.onVolume]
-      .filter((node) => !owners.has(node))
-      .toSorted((one, other) => one - other)
-      .map((node): VolumeHolder => ({ ...named(node), slot: null, state: "heartbeating" })),
+    ...slots.map(({ slot, node }) => ({ node, name: nameOf(node), slot, state: stateOf(node) })),
+    ...others.map((node) => ({ node, name: nameOf(node), slot: null, state: "heartbeating" as const })),
   ];
 }
 

@@ -121,6 +121,8 @@ export interface ReapAction {
   stop: boolean;
   /** whether the semaphore set goes */
   removeSet: boolean;
+  /** directories of DLM domains that are left first; where somebody holds a lock in one, nothing is done */
+  domains: string[];
   records: string[];
   reason: string;
 }

@@ -4,9 +4,11 @@
 // under way), with the device claimed (no mount at all can begin, and the last superblock is completely gone, the kernel's call-out
 // included) and with the region's mutex held (no tool joins or leaves). What is planned then must be what was planned before. Where
 // the device is gone, the kernel's refusal to remove a pinned region is the last guard (liveness.ts).
+// A DLM domain that a killed program left pins its region: it is left first, which the kernel refuses while anybody on this node holds a lock in it.
 //
 // References that nothing accounts for belong to C tools: only force drops them, and never from a volume that is mounted.
 import { exists } from "../attributes.ts";
+import { clearDomain } from "../dlm/dlmfs.ts";
 import { isCode, O2cbError } from "../errors.ts";
 import { requireHostNamespaces } from "../namespaces.ts";
 import type { Held, Native, RegionLock } from "../native-types.ts";
@@ -49,6 +51,7 @@ function planRegion(seen: RegionAudit, force: boolean): ReapAction | null {
     forced: 0,
     stop: false,
     removeSet: false,
+    domains: [],
     records: seen.staleRecords,
   };
   const onlyRecords =
@@ -65,13 +68,15 @@ function planRegion(seen: RegionAudit, force: boolean): ReapAction | null {
   const forced = force ? seen.unexplained : 0;
   const drop = seen.stale;
   const left = seen.references - drop - forced;
-  const relies = seen.domains.length > 0 || seen.pinned === true;
+  // A program joins its domain with a reference, so a domain without any is what a killed one left; whether it is, shows when it is left.
+  const domains = left === 0 && seen.directory !== null ? seen.domains : [];
+  const relies = domains.length === 0 && (seen.domains.length > 0 || seen.pinned === true);
   const stop = left === 0 && seen.directory !== null && !relies;
   const removeSet = left === 0 && seen.hasSet && (stop || seen.directory === null);
   // A domain of a program's keeps the region: the last reference stays with it, and the note that explains it.
   if (relies && left === 0) return drop > 0 ? null : onlyRecords;
   if (drop + forced === 0 && !stop && !removeSet) return onlyRecords;
-  return { ...nothing, drop, forced, stop, removeSet, reason: seen.reason };
+  return { ...nothing, drop, forced, stop, removeSet, domains, reason: seen.reason };
 }
 
 export interface ReapOptions {
@@ -187,6 +192,9 @@ async function dropPlanned(
   const again = planRegion({ ...now, hasSet: action.removeSet }, action.forced > 0);
   if (again === null || !isSame(again, action) || (!isProven && now.disk !== null)) return changed(now);
   emit(onStep, { step: "reap", region: action.region, reason: action.reason });
+  for (const domain of again.domains)
+    if (!(await clearDomain(native, domain)))
+      return `a program on this node holds a lock in its DLM domain '${domain}'`;
   const which = { count: action.drop + action.forced, undo: false };
   if (now.directory !== null) await dropReferences(native, now.directory, lock, which, onStep);
   else {
@@ -217,7 +225,13 @@ async function lookAgain(
 }
 
 function isSame(one: ReapAction, other: ReapAction): boolean {
-  return one.drop === other.drop && one.forced === other.forced && one.stop === other.stop;
+  const domains = (action: ReapAction): string => action.domains.join(" ");
+  return (
+    one.drop === other.drop &&
+    one.forced === other.forced &&
+    one.stop === other.stop &&
+    domains(one) === domains(other)
+  );
 }
 
 function numberOf(text: string | null): { major: number; minor: number } | null {

@@ -79,6 +79,10 @@ const butForTheCaller =
   (errno: string): ErrorCode | null =>
     errno === "EPERM" || errno === "ENOMEM" ? null : code;
 
+/** crates/sys, dlmfs::refused */
+const dlmRefused = (errno: string): ErrorCode | null =>
+  ["EINTR", "ENOENT", "EPERM", "EACCES", "ENOMEM"].includes(errno) ? null : "O2CB_DLM_FAILED";
+
 export const callKinds = {
   readVolume: { operation: "read-volume", syscall: "open", recode: openFailed },
   inspectVolume: { operation: "inspect-volume", syscall: "open", recode: openFailed },
@@ -122,6 +126,14 @@ export const callKinds = {
   mounts: { operation: "read-mounts", syscall: "open" },
   mountNamespaces: { operation: "list-namespaces", syscall: "readlink" },
   watchEvents: { operation: "watch-events", syscall: "inotify_init" },
+  openDlmLock: { operation: "open-dlm-lock", syscall: "open", recode: dlmRefused },
+  openDlmLockApart: { operation: "open-dlm-lock", syscall: "open", recode: dlmRefused },
+  unlinkDlmLock: { operation: "unlink-dlm-lock", syscall: "unlink" },
+  lockRange: { operation: "lock-range", syscall: "open" },
+  "DlmLock.readValue": { operation: "dlm-lock-value", syscall: "pread" },
+  "DlmLock.writeValue": { operation: "dlm-lock-value", syscall: "pwrite" },
+  "DlmLock.waitBlocked": { operation: "wait-dlm-blocked", syscall: "poll" },
+  "DlmLock.close": { operation: "release", syscall: "close" },
   setIoPriority: { operation: "set-io-priority", syscall: "ioprio_set" },
   runProgram: { operation: "run-program", syscall: "posix_spawn" },
   lockFile: { operation: "lock-file", syscall: "open", recode: among("O2CB_TIMEOUT", "EAGAIN") },

@@ -1,6 +1,7 @@
 // Paths, attributes and directories as one fake process sees them.
 import type { CallOptions, Held, PathFacts } from "../../../ts/native-types.ts";
 import { never } from "./deferred.ts";
+import { DomainDirectory } from "./dlmfs.ts";
 import { refuse, refuseWithCode } from "./errors.ts";
 import { namespaceAt } from "./mount-calls.ts";
 import { FakeProcess } from "./process.ts";
@@ -111,6 +112,7 @@ export class FakeFiles extends FakeProcess {
       const { directory, name, entry } = this.task.namespace.parentOf(path, this.task);
       if (entry === undefined) refuse("ENOENT");
       if (entry.kind === "directory") refuse("EISDIR");
+      if (directory.node instanceof DomainDirectory) return directory.node.unlink(name);
       if (!(directory.node instanceof PlainDirectory)) return refuse("EPERM");
       checkWritable(directory, "change");
       directory.node.entries.delete(name);

@@ -6,7 +6,8 @@ import { CTools } from "./c-tools.ts";
 import type { FakeClock } from "./clock.ts";
 import type { Cluster, ConfigfsHost } from "./configfs.ts";
 import { WatchedMap } from "./directory-events.ts";
-import { Dlmfs, type DlmfsHost, type Domain } from "./dlmfs.ts";
+import { DlmLocks } from "./dlm-locks.ts";
+import { Dlmfs, DomainDirectory, type DlmfsHost, type Domain } from "./dlmfs.ts";
 import { modernKernel, moduleDependencies, type KernelFeatures } from "./features.ts";
 import { Gates, type Hold } from "./gates.ts";
 import { differences, inventory } from "./leftovers.ts";
@@ -16,6 +17,7 @@ import { FakeNative } from "./native.ts";
 import { FakeNetwork } from "./network.ts";
 import { pinRegions, unpinRegions, type Superblock } from "./ocfs2.ts";
 import { Processes } from "./processes.ts";
+import { RangeLocks } from "./range-locks.ts";
 import type { Region } from "./region.ts";
 import type { Task, TaskSettings } from "./task.ts";
 
@@ -57,6 +59,9 @@ export class FakeKernel extends Processes implements ConfigfsHost, DlmfsHost {
   readonly superblocks = new Set<Superblock>();
   /** DLM domains that are no mount's */
   readonly domains = new WatchedMap<Domain & { events?: undefined }>();
+  /** the locks of all domains, with what other nodes have of them */
+  readonly dlmLocks = new DlmLocks();
+  readonly rangeLocks = new RangeLocks();
   /** abstract socket names that answer, with the descriptor a connection gets */
   readonly abstractSockets = new Map<string, () => number>();
   /** I/O priorities that were set */
@@ -80,6 +85,7 @@ export class FakeKernel extends Processes implements ConfigfsHost, DlmfsHost {
   readonly #dismounts = new Gates();
   readonly #mountCalls = new Gates();
   #clean: string[] = [];
+  #programs = 0;
 
   constructor(settings: KernelSettings = {}) {
     super(settings.clock);
@@ -168,17 +174,37 @@ export class FakeKernel extends Processes implements ConfigfsHost, DlmfsHost {
     return this.domains.size > 0 || [...this.superblocks].some((superblock) => superblock.clustered);
   }
 
-  /** A DLM domain, as a directory in dlmfs makes it: pins the region of its name. The function leaves it. */
+  /** A DLM domain with a lock held in it, as another program has it: pins the region of its name. The function leaves it. */
   joinDomain(name: string): () => void {
+    return this.openDomain(name).leave;
+  }
+
+  /** The same, and what the death of the program leaves: the directory with a lock file that nobody holds. */
+  openDomain(name: string): { leave: () => void; die: () => void } {
+    this.enterDomain(name);
+    const domain = this.domains.get(name) as Domain;
+    const directory = new DomainDirectory(this, name, domain);
+    const lock = `.${(this.#programs += 1).toString(16).padStart(16, "0")}`;
+    const close = directory.create(lock).open("PR");
+    let joined = true;
+    return {
+      die: close,
+      leave: () => {
+        if (!joined) return;
+        joined = false;
+        close();
+        directory.unlink(lock);
+        this.leaveDomain(name);
+      },
+    };
+  }
+
+  /** @internal by dlmfs */
+  enterDomain(name: string): void {
     const domain = this.domains.get(name);
     if (domain === undefined) this.domains.set(name, { users: 1 });
     else domain.users += 1;
     pinRegions(this, name, `domain ${name}`);
-    let joined = true;
-    return () => {
-      if (joined) this.leaveDomain(name);
-      joined = false;
-    };
   }
 
   /** @internal by dlmfs */

@@ -33,6 +33,12 @@ export function inventory(kernel: FakeKernel): string[] {
       `superblock of ${superblock.device.name} (${superblock.dying ? "dying" : `${superblock.users} users`})`,
     );
   for (const domain of kernel.domains.keys()) found.push(`domain ${domain}`);
+  for (const [domain, { files }] of kernel.domains) {
+    for (const [name, { lock }] of files ?? [])
+      if (lock.opens.size > 0) found.push(`lock ${name} of ${domain}, held ${lock.opens.size} times`);
+  }
+  const { held } = kernel.rangeLocks.count();
+  if (held > 0) found.push(`${held} places locked`);
   for (const disk of kernel.disks) {
     if (disk.claim !== null && !kernel.superblocks.has(disk.claim as never))
       found.push(`claim of ${disk.name} by ${disk.claim.by}`);

@@ -23,8 +23,8 @@ import type {
 } from "../../../ts/native-types.ts";
 import { BlockDevice, type VolumeContent } from "./device.ts";
 import { deferred } from "./deferred.ts";
+import { FakeDlm } from "./dlm-calls.ts";
 import { abortedCall, openFailed, Refusal, refuse, refuseWithCode } from "./errors.ts";
-import { FakeFiles } from "./files.ts";
 import { mount, mountTable, namespaceAt, namespaceTable, unmount } from "./mount-calls.ts";
 import { acquireRegion, queryRegion } from "./region-lock.ts";
 import { readSuperblocks, writeSuperblock } from "./superblocks.ts";
@@ -32,7 +32,7 @@ import type { TreeNode } from "./tree.ts";
 import { detailsOf } from "./volume-details.ts";
 import { FakeEventWatch } from "./watch.ts";
 
-export class FakeNative extends FakeFiles implements Native {
+export class FakeNative extends FakeDlm implements Native {
   // -- volumes and devices
 
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts> {

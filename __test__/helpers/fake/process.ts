@@ -44,6 +44,7 @@ export const CANNOT_FAIL: readonly CallName[] = [
   "Held.release",
   "EventWatch.remove",
   "EventWatch.release",
+  "DlmLock.close",
 ];
 
 export type Which =
@@ -230,6 +231,8 @@ function check(name: CallName, fault: Fault): void {
 function injected(name: CallName, fault: Exclude<Fault, { kill: unknown }>): unknown {
   if ("code" in fault) throw new Refusal(null, { code: fault.code, detail: fault.detail });
   if (name === "claimDevice" && fault.errno === "EBUSY") return null;
+  if (name === "openDlmLock" && fault.errno === "ETXTBSY") return null;
+  if (name === "unlinkDlmLock" && fault.errno === "EBUSY") return false;
   if (name === "regionSemaphores" && ["ENOENT", "EINVAL", "EIDRM"].includes(fault.errno)) return null;
   throw new Refusal(fault.errno, { kernelMessages: fault.kernelMessages });
 }

@@ -10,11 +10,14 @@
 #![allow(clippy::result_large_err)]
 
 pub mod attribute;
+pub mod byte_range;
 pub mod cancel;
 pub mod claim;
 pub mod device;
 pub mod direct_io;
 pub mod directory;
+pub mod dlmfs;
+pub mod dlmfs_apart;
 pub mod durable_file;
 pub mod error;
 pub mod event_watch;
