@@ -26,16 +26,26 @@ export function withBackups(machine: Machine): Machine {
 /** One node's volume, with backups. */
 export const localVolume = (settings: SetupSettings = {}): Machine =>
   withBackups(
-    classicLocal({ ...settings, volume: { local: true, stack: null, label: "old", ...settings.volume } }),
+    classicLocal({
+      dlmfs: "/dlm",
+      ...settings,
+      volume: { local: true, stack: null, label: "old", ...settings.volume },
+    }),
   );
 
 /** A volume of a cluster that is not the running one. */
 export const othersVolume = (settings: SetupSettings = {}): Machine =>
-  withBackups(classicLocal({ ...settings, volume: { cluster: "other", label: "old", ...settings.volume } }));
+  withBackups(
+    classicLocal({
+      dlmfs: "/dlm",
+      ...settings,
+      volume: { cluster: "other", label: "old", ...settings.volume },
+    }),
+  );
 
 /** The running cluster's. */
 export const clusterVolume = (settings: SetupSettings = {}): Machine =>
-  withBackups(classicLocal({ ...settings, volume: { label: "old", ...settings.volume } }));
+  withBackups(classicLocal({ dlmfs: "/dlm", ...settings, volume: { label: "old", ...settings.volume } }));
 
 export const tune = (kernel: FakeKernel, request: Partial<TuneVolumeRequest>): Promise<TuneVolumeResult> =>
   command(kernel, (native) => tuneWith(native, request), "tunefs.ocfs2");

@@ -1,6 +1,6 @@
 // tunefs.ocfs2 -Q: formats as the C tool was seen to fill them in, and those that are refused.
 import test from "ava";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { queryFormat, queryOf, type VolumeQuery } from "../../ts/tune/query.ts";
 import type { Superblocks } from "../../ts/native-types.ts";
 

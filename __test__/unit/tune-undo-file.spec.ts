@@ -1,7 +1,7 @@
 // The undo file as text: there and back, and damaged in every way.
 import { createHash } from "node:crypto";
 import test from "ava";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { decodeUndo, defaultUndoPath, encodeUndo, type UndoFile } from "../../ts/tune/undo-file.ts";
 
 const OLD = "77D95EF51C0149D2823674FCC162CF8B";

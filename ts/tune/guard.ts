@@ -8,7 +8,7 @@ import { O2cbError } from "../errors.ts";
 import { withVolumeLocked } from "../dlm/with-volume-locked.ts";
 import { volumeHolders } from "../look/holders.ts";
 import { requireHostNamespaces } from "../namespaces.ts";
-import type { Native } from "../native-types.ts";
+import type { Held, Native } from "../native-types.ts";
 import { emit, type OnStep } from "../steps.ts";
 import type { Volume } from "../volume.ts";
 
@@ -23,7 +23,7 @@ export interface GuardOptions {
 }
 
 /** Errors: O2CB_VOLUME_IN_USE, O2CB_UNSUPPORTED_VOLUME (a slot or journal needs recovery), those of withVolumeLocked and of the look. */
-export function withVolumeGuarded<T>(
+export async function withVolumeGuarded<T>(
   native: Native,
   volume: Volume,
   by: "lock" | "claim",
@@ -31,8 +31,10 @@ export function withVolumeGuarded<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const { loadModules, signal, onStep } = options;
-  if (by === "claim") return withVolumeClaimed(native, volume, options, work);
-  return withVolumeLocked(
+  if (by === "claim") return await withVolumeClaimed(native, volume, options, work);
+  // The cluster's locks would tell the same, seconds later. The claim is not kept: it is how the join finds out what is mounted.
+  if (!volume.isLocal) (await claimed(native, volume, signal)).release();
+  return await withVolumeLocked(
     native,
     { volume, service: SERVICE, loadModules, signal, onStep },
     async ({ volume: locked }) => {
@@ -51,8 +53,7 @@ async function withVolumeClaimed<T>(
   const { device } = volume;
   const { signal, onStep } = options;
   await requireHostNamespaces(native, "tune-volume", signal);
-  const claim = await native.claimDevice(device, { signal });
-  if (claim === null) throw inUse(volume, `'${device}' is mounted, or used otherwise, on this node`);
+  const claim = await claimed(native, volume, signal);
   try {
     emit(onStep, {
       step: "claim-instead-of-lock",
@@ -66,6 +67,13 @@ async function withVolumeClaimed<T>(
   } finally {
     claim.release();
   }
+}
+
+/** Errors: O2CB_VOLUME_IN_USE. */
+async function claimed(native: Native, volume: Volume, signal: AbortSignal | undefined): Promise<Held> {
+  const claim = await native.claimDevice(volume.device, { signal });
+  if (claim === null) throw inUse(volume, `'${volume.device}' is mounted, or used otherwise, on this node`);
+  return claim;
 }
 
 /** A node that died left a slot or a dirty journal: what is in there belongs to the volume as it was. */

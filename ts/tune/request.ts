@@ -33,7 +33,7 @@ export interface TuneOptions {
 }
 
 export interface TuneVolumeRequest extends TuneOptions {
-  /** a block device; an image file can only be queried, or dry run */
+  /** a block device, or the image file of a volume for one node */
   device: string;
   /** up to 64 bytes; empty for none */
   label?: string | undefined;

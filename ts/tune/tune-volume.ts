@@ -143,8 +143,9 @@ export function requireWritable({ device, copies, isReadOnly }: Superblocks): vo
   }
 }
 
-export function requireBlockDevice({ device, isBlockDevice }: Volume): void {
-  if (isBlockDevice) return;
+/** An image of one node's volume will do; heartbeat and claim need a device. */
+export function requireBlockDevice({ device, isBlockDevice, isLocal }: Volume): void {
+  if (isBlockDevice || isLocal) return;
   throw new O2cbError("O2CB_BAD_DEVICE", `'${device}' is not a block device`, {
     operation: "tune-volume",
     path: device,
