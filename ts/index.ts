@@ -56,6 +56,7 @@ export { heartbeatGeometry, regionName, type Volume } from "./volume.ts";
 export type { RegionGeometry } from "./native-types.ts";
 
 export * from "./cluster-api.ts";
+export * from "./dlm-api.ts";
 
 /** Reads a volume's identity, stamp and heartbeat area. Errors: see ts/volume.ts. */
 export function openVolume(

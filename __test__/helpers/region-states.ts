@@ -172,7 +172,8 @@ export const regionStates: readonly RegionState[] = [
     },
     expected: { verdict: "pinned-without-reference", references: 0, pinned: true, domains: [`/dlm/${UUID}`] },
     superblock: "dead",
-    plan: null,
+    // Nobody is in the domain any more: it is left, too.
+    plan: stopped,
   },
   {
     title: "PINNED(0): killed between mount(2) and the confirmation",

@@ -240,13 +240,23 @@ test("an old driver without debugfs: the claim decides", async (t) => {
 
 test("a region that a domain pins keeps its last reference, and loses the others", async (t) => {
   const { kernel } = await vanished();
-  await command(kernel, (native) => native.makeDirectory(`/dlm/${UUID}`));
-  t.deepEqual((await clean(kernel)).done, []);
+  const domain = kernel.openDomain(UUID);
+  const { done, skipped } = await clean(kernel);
+  t.deepEqual(done, []);
+  t.regex(skipped[0]?.reason ?? "", /holds a lock in its DLM domain '\/dlm\//);
   t.like(await lookAt(kernel), { references: 1, stale: 1, verdict: "in-use" });
   await start(kernel, "agent");
   t.like((await clean(kernel)).done[0], { drop: 1, stop: false });
   t.is(references(kernel), 1);
   await skips(t, kernel, forged(), /changed/);
+  domain.leave();
+});
+
+test("the domain of a program that was killed is left with its region", async (t) => {
+  const { kernel } = await vanished();
+  kernel.openDomain(UUID).die();
+  t.like((await clean(kernel)).done[0], { drop: 1, stop: true, domains: [`/dlm/${UUID}`] });
+  t.deepEqual(kernel.leftovers(), []);
 });
 
 test("a foreign program leaves for the kernel: the note goes, an agent's reference stays", async (t) => {

@@ -47,13 +47,8 @@ export async function dlmfsCapabilities(native: Native): Promise<string[]> {
  * Errors: what the kernel says.
  */
 export async function clearDomain(native: Native, directory: string): Promise<boolean> {
-  let names: string[];
-  try {
-    names = await native.listFiles(directory);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return true;
-    throw error;
-  }
+  const names = (await entries(native, directory)) ?? (await entries(native, directory));
+  if (names === null) return true;
   const domain = directory.slice(directory.lastIndexOf("/") + 1);
   for (let from = 0; from < names.length; from += AT_ONCE) {
     const some = names.slice(from, from + AT_ONCE);
@@ -62,10 +57,20 @@ export async function clearDomain(native: Native, directory: string): Promise<bo
   try {
     await native.removeDirectory(directory);
   } catch (error) {
-    if (isErrno(error, "ENOTEMPTY", "EBUSY")) return false;
+    if (isErrno(error, "ENOTEMPTY")) return false;
     if (!isErrno(error, "ENOENT")) throw error;
   }
   return true;
+}
+
+/** Null where the directory is gone. */
+async function entries(native: Native, directory: string): Promise<string[] | null> {
+  try {
+    return await native.listFiles(directory);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return null;
+    throw error;
+  }
 }
 
 async function dropCached(native: Native, domain: string, path: string, name: string): Promise<void> {

@@ -79,7 +79,7 @@ export class HeldLock {
         `the lock manager of domain '${this.#resource.domain}' does not tell who waits for a lock`,
         { operation: "wait-lock-blocked", remedy: "unlock now and then, and take the lock again" },
       );
-    if (!this.#isHeld || !(await this.#blocked(options))) return;
+    if (!(await this.#blocked(options))) return;
     yield { name: this.name };
     // It is blocked until it is given up: there is nothing more to tell.
     await this.#ended(options);
@@ -131,6 +131,7 @@ export class HeldLock {
     signal: AbortSignal | undefined,
     wait: (own: AbortSignal) => Promise<boolean>,
   ): Promise<boolean> {
+    if (!this.#isHeld || !this.#resource.isStill(this.#lock)) return false;
     const controller = new AbortController();
     const abort = (): void => controller.abort();
     signal?.addEventListener("abort", abort, { once: true });

@@ -1,0 +1,104 @@
+// The DLM for programs on real kernels, two nodes: the six surprises of dlmfs, locks and values between nodes, volumes locked against the C
+// tools and by them, and what processes and nodes that end leave behind.
+//
+// Facts relied on: kernel-abi 5. The dead threshold is 8, so a node that is gone is noticed after some 16 s.
+import { Client, rawHolder, rawTry } from "./dlm/client.ts";
+import { CLUSTER, format, heldOf, volumeState } from "./ours.ts";
+import { scenario, sharedLab } from "./scenario.ts";
+import type { Node } from "./vm/node.ts";
+
+const DISK = "/dev/vda";
+const shared = sharedLab({ nodes: 2, disks: [{ mib: 128 }], limitSeconds: 1500 });
+let uuid = "";
+
+async function prepared(): Promise<[Node, Node]> {
+  const [a, b] = shared.get().nodes;
+  if (a === undefined || b === undefined) throw new Error("two nodes are needed");
+  if (uuid === "") {
+    uuid = await format(a, DISK);
+    const threshold = `/sys/kernel/config/cluster/${CLUSTER}/heartbeat/dead_threshold`;
+    await Promise.all(
+      [a, b].map((node) =>
+        node.run(
+          `echo 8 >${threshold}; mkdir -p /dlm /vol; mountpoint -q /dlm || mount -t ocfs2_dlmfs ocfs2_dlmfs /dlm`,
+        ),
+      ),
+    );
+  }
+  return [a, b];
+}
+
+const join = async (node: Node): Promise<Client> => {
+  const client = await Client.start(node);
+  await client.call("volume", DISK);
+  return client;
+};
+const path = (name: string): string => `/dlm/${uuid}/${name}`;
+
+scenario("the six surprises of dlmfs, and what the library makes of them", async (t) => {
+  t.timeout(600_000);
+  const [a, b] = await prepared();
+  const [one, two] = await Promise.all([join(a), join(b)]);
+
+  // 1: the node holds it, not the process; ours keep each other out all the same.
+  const raw = rawHolder(a, "ex", "try", path("first"));
+  await raw.waitForOutput(/held/);
+  t.is(await rawTry(a, "ex", path("first")), null, "two holders of EX on one node");
+  await raw.kill("SIGKILL");
+  await raw.done;
+  const beside = await join(a);
+  await one.call("lock", "k", "mine");
+  t.is((await beside.fails("lock", "k", "mine", { trylock: true })).code, "O2CB_LOCK_BUSY");
+  const turn = await beside.send("lock", "k", "mine");
+  await one.call("unlock", "k");
+  t.is((await beside.answer(turn)).ok, "EX");
+  await beside.call("unlock", "k");
+
+  // 2: closed is not given up; a plain close refuses the other node's trylocks, ours gives it up, and a request that queues has it.
+  t.is(await rawTry(b, "ex", path("first")), "ETXTBSY", "cached on the first node");
+  await two.call("lock", "k", "first", { timeoutMs: 30_000 });
+  t.true((await two.call<string[]>("steps")).includes("node queued"));
+  await two.call("unlock", "k");
+  await one.call("lock", "k", "mine");
+  await one.call("unlock", "k");
+  await two.call("lock", "k", "mine", { trylock: true });
+  await two.call("unlock", "k", { keep: true });
+  t.is((await one.fails("lock", "k", "mine", { trylock: true })).code, "O2CB_LOCK_BUSY");
+  await one.call("lock", "k", "mine", { timeoutMs: 30_000 });
+  await one.call("unlock", "k");
+
+  // 3: who queues cannot be ended by anything, but ours ends: a process apart waits, and gives the lock up when it has it.
+  await one.call("lock", "k", "third");
+  const stuck = rawHolder(b, "ex", "wait", path("third"));
+  const pid = await stuck.pid;
+  await b.run(
+    `for i in $(seq 100); do grep -q '^State:.D' /proc/${pid}/status && exit 0; sleep 0.1; done; exit 1`,
+  );
+  await stuck.kill("SIGKILL");
+  await b.run(`sleep 1; grep -q '^State:.D' /proc/${pid}/status`);
+  await one.call("unlock", "k");
+  await stuck.done;
+  await one.call("lock", "k", "third", { timeoutMs: 30_000 });
+  const queued = await two.send("lock", "q", "third", { queueAfterMs: 0, timeoutMs: 3000 });
+  const { error } = await two.answer(queued);
+  t.is(error?.code, "O2CB_TIMEOUT");
+  t.is(error?.outcome, "in-kernel");
+  await two.kill();
+  t.is((await two.process.done).signal, "SIGKILL", "it ends though the kernel still queues");
+  await one.call("unlock", "k");
+  await one.call("lock", "k", "third", { timeoutMs: 30_000 });
+  await one.call("unlock", "k");
+
+  // 5 is of a region's removal, kernel-abi 1.7: the domain of its name pins it.
+  t.not((await a.try(`rmdir /sys/kernel/config/cluster/${CLUSTER}/heartbeat/${uuid}`)).status, 0);
+
+  await beside.end();
+  await one.end();
+  const next = await join(b);
+  await next.end();
+  for (const node of [a, b])
+    t.deepEqual(
+      heldOf(await volumeState(node, { uuid, device: DISK })).filter((w) => !w.includes("record")),
+      [],
+    );
+});
