@@ -2,9 +2,11 @@
 // tools and by them, and what processes and nodes that end leave behind.
 //
 // Facts relied on: kernel-abi 5. The dead threshold is 8, so a node that is gone is noticed after some 16 s.
+import type { ExecutionContext } from "ava";
 import { Client, rawHolder, rawTry } from "./dlm/client.ts";
-import { CLUSTER, format, heldOf, volumeState } from "./ours.ts";
+import { CLUSTER, format, heldOf, reap, volumeState } from "./ours.ts";
 import { scenario, sharedLab } from "./scenario.ts";
+import type { Command } from "./vm/command.ts";
 import type { Node } from "./vm/node.ts";
 
 const DISK = "/dev/vda";
@@ -96,9 +98,121 @@ scenario("the six surprises of dlmfs, and what the library makes of them", async
   await one.end();
   const next = await join(b);
   await next.end();
-  for (const node of [a, b])
-    t.deepEqual(
-      heldOf(await volumeState(node, { uuid, device: DISK })).filter((w) => !w.includes("record")),
-      [],
-    );
+  await assertFree(t, a, b);
 });
+
+scenario(
+  "a value written on one node is read on the other; who holds a lock hears of the node that waits",
+  async (t) => {
+    t.timeout(300_000);
+    const [a, b] = await prepared();
+    const [one, two] = await Promise.all([join(a), join(b)]);
+    await one.call("lock", "v", "value");
+    await one.call("write", "v", "from the first");
+    await one.call("unlock", "v");
+    await two.call("lock", "v", "value", { level: "PR" });
+    t.is(await two.call("read", "v"), "from the first");
+    await two.call("unlock", "v");
+
+    await one.call("lock", "k", "wanted");
+    const notified = await one.send("notified", "k");
+    const waiting = await two.send("lock", "k", "wanted", { queueAfterMs: 0 });
+    t.is((await one.answer(notified)).ok, "wanted");
+    await one.call("write", "k", "last words");
+    await one.call("unlock", "k", { keep: true });
+    t.is((await two.answer(waiting)).ok, "EX");
+    t.is(await two.call("read", "k"), "last words");
+    await Promise.all([one.end(), two.end()]);
+    await assertFree(t, a, b);
+  },
+);
+
+scenario(
+  "a volume that is locked, or mounted, is refused: ours to the C tools, theirs to us, with who it is",
+  async (t) => {
+    t.timeout(600_000);
+    const [a, b] = await prepared();
+    const one = await join(a);
+    await one.call("lockDown");
+    for (const tool of [`tunefs.ocfs2 -L other ${DISK}`, `fsck.ocfs2 -f -y ${DISK}`]) {
+      const { status, stdout, stderr } = await b.try(`${tool} </dev/null`);
+      t.not(status, 0, `${tool}: ${stdout}${stderr}`);
+    }
+    await one.call("release");
+    await b.run(`tunefs.ocfs2 -L other ${DISK} </dev/null`);
+    await one.call("lockDown");
+    await one.call("release");
+
+    const fsck = await stoppedFsck(b);
+    const refused = await one.fails("lockDown");
+    t.is(refused.code, "O2CB_VOLUME_IN_USE");
+    t.regex(refused.message, /used without a mount by 'n2'/);
+    await b.run(["kill", "-CONT", fsck.pid]);
+    await fsck.command.done;
+    await one.call("lockDown");
+    await one.call("release");
+
+    await b.run(["mount", "-t", "ocfs2", DISK, "/vol"]);
+    const mounted = await one.fails("lockDown");
+    t.is(mounted.code, "O2CB_VOLUME_IN_USE");
+    t.regex(mounted.message, /is mounted on 'n2'/);
+    await b.run(["umount", "/vol"]);
+    await one.call("lockDown");
+    await one.end();
+    await assertFree(t, a, b);
+  },
+);
+
+scenario(
+  "what is killed with everything held is cleaned by the next one, a reap, or the other node's patience",
+  async (t) => {
+    t.timeout(900_000);
+    const [a, b] = await prepared();
+    const dead = await join(a);
+    await dead.call("lockDown");
+    await dead.call("lock", "k", "mine", { level: "PR" });
+    await dead.kill();
+    const one = await join(a);
+    await one.call("lockDown");
+    await one.call("release");
+
+    // The C tool, killed: what it held stays cached there, and looks like a program at work, until it is queued for.
+    const fsck = await stoppedFsck(b);
+    await b.run(["kill", "-KILL", fsck.pid]);
+    await fsck.command.done;
+    const refused = await one.fails("lockDown");
+    t.is(refused.code, "O2CB_VOLUME_IN_USE");
+    await one.call("lockDown", { queueMs: 20_000 });
+    await one.call("release");
+    t.is((await reap(b, uuid)).done.length, 1);
+    await one.end();
+    await assertFree(t, a, b);
+
+    const dying = await join(b);
+    await dying.call("lock", "k", "orphaned");
+    const next = await join(a);
+    const waiting = await next.send("lock", "k", "orphaned");
+    const began = Date.now();
+    await b.powerOff();
+    t.is((await next.answer(waiting, 200)).ok, "EX");
+    t.log(`granted ${Math.round((Date.now() - began) / 1000)} s after the other node's end (host time)`);
+    await next.end();
+    await assertFree(t, a);
+  },
+);
+
+/** fsck.ocfs2 of the peer, stopped while it holds the volume. */
+async function stoppedFsck(node: Node): Promise<{ command: Command; pid: string }> {
+  const command = node.start(
+    `fsck.ocfs2 -f -y ${DISK} </dev/null >/tmp/fsck 2>&1 & pid=$!
+     until [ -e ${path("S000000000000000000000200000000")} ]; do sleep 0.02; done
+     sleep 0.3; kill -STOP $pid; echo stopped $pid; wait $pid; true`,
+  );
+  const [, pid = ""] = await command.waitForOutput(/stopped (\d+)/);
+  return { command, pid };
+}
+
+async function assertFree(t: ExecutionContext, ...nodes: Node[]): Promise<void> {
+  for (const node of nodes)
+    t.deepEqual(heldOf(await volumeState(node, { uuid, device: DISK })), [], node.name);
+}

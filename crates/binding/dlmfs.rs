@@ -41,7 +41,8 @@ pub fn open_dlm_lock_apart<'env>(
 ) -> napi::Result<PromiseRaw<'env, DlmLock>> {
     let place = place.and_then(|place| place.0.clone());
     start(env, "open-dlm-lock-apart", cancellation, move |cancel| {
-        dlmfs_apart::open_apart(Path::new(&path), level(exclusive), place.as_deref(), cancel).map(DlmLock::new)
+        dlmfs_apart::open_apart(Path::new(&path), level(exclusive), place.as_deref(), cancel)
+            .map(DlmLock::new)
     })
 }
 

@@ -60,7 +60,8 @@ const actions = {
     return all;
   },
   async exit() {
-    setImmediate(() => process.exit(0));
+    // An exit would wait for the read of the FIFO, which never ends.
+    setImmediate(() => process.kill(process.pid, "SIGKILL"));
   },
 };
 

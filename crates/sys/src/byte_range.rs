@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use crate::cancel::Cancel;
 use crate::error::{OrError, last_errno};
+use crate::not_inherited::NotInherited;
 
 /// What a wait is called, as a thread too.
 pub const OPERATION: &str = "lock-range";
@@ -25,7 +26,7 @@ const PLACES: u64 = 1 << 62;
 /// A place that is held until this is dropped.
 #[derive(Debug)]
 pub struct RangeLock {
-    file: OwnedFd,
+    file: NotInherited,
     place: i64,
 }
 
@@ -44,7 +45,7 @@ pub fn lock(
     let place = i64::try_from(place).ok().filter(|_| place < PLACES).ok_or_else(|| {
         Error::new(Code::InternalFailure, OPERATION, format!("place {place} is out of range"))
     })?;
-    let file = open_file(path, cancel).or_error(OPERATION, "open", path)?;
+    let file = NotInherited::new(open_file(path, cancel).or_error(OPERATION, "open", path)?);
     let kind = if exclusive { libc::F_WRLCK } else { libc::F_RDLCK };
     let (own, next) = (place * 2, place * 2 + 1);
     if !wait {
@@ -66,7 +67,7 @@ impl RangeLock {
     pub fn is_awaited(&self) -> bool {
         let mut found = region(libc::F_WRLCK, self.place * 2 + 1);
         // SAFETY: the descriptor is open, and the structure is one that the call fills in.
-        let result = unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_OFD_GETLK, &mut found) };
+        let result = unsafe { libc::fcntl(self.file.as_fd().as_raw_fd(), libc::F_OFD_GETLK, &mut found) };
         result == 0 && i32::from(found.l_type) != libc::F_UNLCK
     }
 }
@@ -105,10 +106,10 @@ fn region(kind: i32, offset: i64) -> libc::flock {
     region
 }
 
-fn set(file: &OwnedFd, command: i32, kind: i32, offset: i64) -> std::result::Result<(), Errno> {
+fn set(file: &NotInherited, command: i32, kind: i32, offset: i64) -> std::result::Result<(), Errno> {
     let region = region(kind, offset);
     // SAFETY: the descriptor is open, and the structure lives over the call, which only reads it.
-    match unsafe { libc::fcntl(file.as_raw_fd(), command, &region) } {
+    match unsafe { libc::fcntl(file.as_fd().as_raw_fd(), command, &region) } {
         -1 => Err(last_errno()),
         _ => Ok(()),
     }

@@ -19,6 +19,7 @@ use rustix::io::{Errno, pread, pwrite};
 
 use crate::cancel::Cancel;
 use crate::error::OrError;
+use crate::not_inherited::NotInherited;
 
 /// Size of a lock's value block.
 pub const VALUE_BYTES: usize = 64;
@@ -55,7 +56,7 @@ pub(crate) const MODE: Mode = Mode::from_raw_mode(0o664);
 pub struct DlmLock {
     path: PathBuf,
     /// shared with the calls that are at work on it
-    file: Mutex<Option<Arc<OwnedFd>>>,
+    file: Mutex<Option<Arc<NotInherited>>>,
 }
 
 /// Takes a lock; None where `trylock` is refused.
@@ -93,7 +94,7 @@ pub fn unlink(path: &Path, cancel: &Cancel) -> Result<bool> {
 
 impl DlmLock {
     pub(crate) fn new(path: &Path, file: OwnedFd) -> Self {
-        DlmLock { path: path.to_owned(), file: Mutex::new(Some(Arc::new(file))) }
+        DlmLock { path: path.to_owned(), file: Mutex::new(Some(Arc::new(NotInherited::new(file)))) }
     }
 
     /// The value block: 64 bytes, or none where it was lost.
@@ -158,7 +159,7 @@ impl DlmLock {
         drop(self.file.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    fn file(&self, operation: &'static str) -> Result<Arc<OwnedFd>> {
+    fn file(&self, operation: &'static str) -> Result<Arc<NotInherited>> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| {
             Error::new(Code::DlmFailed, operation, "the lock was given up").path(self.path.to_string_lossy())
         })

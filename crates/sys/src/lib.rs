@@ -30,6 +30,7 @@ pub mod mount;
 pub mod mount_namespaces;
 pub mod mountinfo;
 pub mod namespace;
+mod not_inherited;
 pub mod priority;
 pub mod program;
 pub mod region_lock;

@@ -8,7 +8,8 @@
 //! A descriptor's number means the same in the child. What kills a whole control group kills the child as well.
 //!
 //! The child runs only system calls between fork and exit: other threads' locks may be held for ever in it. Descriptors 0 to 2 are
-//! closed there, so that nobody who waits for the end of our output waits for it; the others stay, locks on files among them.
+//! closed there, so that nobody who waits for the end of our output waits for it, and locks of the lock manager, which could not end else; the
+//! others stay, locks on files among them.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -16,6 +17,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::cancel::Cancel;
+use crate::not_inherited;
 
 /// The child's exit status where the kernel took a part of the value only; above every errno.
 const SHORT: i32 = 254;
@@ -34,6 +36,7 @@ pub(crate) fn write_apart(
     let number = file.as_raw_fd();
     let spare = [0, 1, 2]
         .map(|standard| if standard == number || standard == keep.as_raw_fd() { -1 } else { standard });
+    let locks = not_inherited::descriptors();
     // SAFETY: the child calls async-signal-safe functions only (signal-safety(7)) on values made before, and ends with _exit; it
     // never returns from this block.
     let child = unsafe {
@@ -42,6 +45,11 @@ pub(crate) fn write_apart(
                 libc::setsid();
                 for descriptor in spare {
                     if descriptor >= 0 {
+                        libc::close(descriptor);
+                    }
+                }
+                for &descriptor in &locks {
+                    if descriptor != number && descriptor != keep.as_raw_fd() {
                         libc::close(descriptor);
                     }
                 }
@@ -95,6 +103,35 @@ mod tests {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let error = write_apart(full.as_fd(), full.as_fd(), b"17", &Cancel::new()).unwrap_err();
         assert_eq!(error, Errno::NOSPC);
+    }
+
+    #[test]
+    fn the_child_keeps_no_lock_of_the_lock_manager() {
+        let scratch = Scratch::new();
+        let place =
+            || crate::byte_range::lock(&scratch.path("locks"), 1, true, false, &Cancel::new()).unwrap();
+        let held = place().unwrap();
+        let (read, write) = std::io::pipe().unwrap();
+        let (send, receive) = channel();
+        let cancel = Cancel::new();
+        crate::worker::spawn(
+            "apart-locks",
+            &cancel,
+            move |cancel| Ok(write_apart(write.as_fd(), write.as_fd(), &vec![b'x'; 1 << 20], cancel)),
+            move |result| drop(send.send(result)),
+        )
+        .unwrap();
+        assert!(receive.recv_timeout(Duration::from_millis(100)).is_err(), "the child is at work");
+        drop(held);
+        // Children of other tests may have it for a moment.
+        let began = std::time::Instant::now();
+        while place().is_none() {
+            assert!(began.elapsed() < Duration::from_secs(5), "this child keeps it");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        cancel.cancel();
+        let _ = receive.recv_timeout(Duration::from_secs(20)).unwrap();
+        drop(read);
     }
 
     #[test]
