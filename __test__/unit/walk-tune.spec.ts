@@ -95,6 +95,8 @@ async function finishes(
   t.is(machine.disk.claim, null, title);
 }
 
+// A kill at a release is one before the next call: nothing of the change happens in between.
+
 const outcomeOf = <T>(outcome: Outcome<T>): string =>
   outcome.status === "failed" && !(outcome.error instanceof O2cbError)
     ? String(outcome.error)
@@ -131,6 +133,7 @@ for (const [what, { make, request }] of Object.entries(changes)) {
     await walkKills(scenario, {
       setup: () => setup(make),
       halfway: true,
+      only: ({ name }) => name !== "Held.release",
       async check({ kernel, title }) {
         const written = whole(t, kernel, after, title);
         seen.add(written);
@@ -180,5 +183,5 @@ test("an undo: each call fails in turn, and is the last before SIGKILL", async (
     t.deepEqual(copiesOf(machine), before, title);
   };
   await walkFaults(scenario, { setup: changed, late: true, check });
-  await walkKills(scenario, { setup: changed, check });
+  await walkKills(scenario, { setup: changed, check, only: ({ name }) => name !== "Held.release" });
 });
