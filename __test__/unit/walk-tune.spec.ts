@@ -95,8 +95,6 @@ async function finishes(
   t.is(machine.disk.claim, null, title);
 }
 
-// A kill at a release is one before the next call: nothing of the change happens in between.
-
 const outcomeOf = <T>(outcome: Outcome<T>): string =>
   outcome.status === "failed" && !(outcome.error instanceof O2cbError)
     ? String(outcome.error)
@@ -133,6 +131,7 @@ for (const [what, { make, request }] of Object.entries(changes)) {
     await walkKills(scenario, {
       setup: () => setup(make),
       halfway: true,
+      // That is the same as a kill before the call that follows.
       only: ({ name }) => name !== "Held.release",
       async check({ kernel, title }) {
         const written = whole(t, kernel, after, title);
