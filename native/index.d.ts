@@ -114,6 +114,13 @@ export interface BlockDeviceFacts {
 /** The exclusive claim; null where something has it. */
 export declare function claimDevice(cancellation: Cancellation | undefined | null, device: string): Promise<HeldDescriptor | undefined | null>
 
+/** `ClusterStamp` of ts/native-types.ts. */
+export interface ClusterStamp {
+  stack: Uint8Array
+  flags: number
+  cluster: Uint8Array
+}
+
 /** The descriptor of a connected abstract socket. */
 export declare function connectAbstract(cancellation: Cancellation | undefined | null, name: string): Promise<number>
 
@@ -261,6 +268,9 @@ export declare function readHeartbeatSlots(cancellation: Cancellation | undefine
 /** readlink(2). */
 export declare function readLink(cancellation: Cancellation | undefined | null, path: string): Promise<string>
 
+/** Every copy, and what a change makes of it. */
+export declare function readSuperblocks(cancellation: Cancellation | undefined | null, device: string, change: SuperblockChange): Promise<Superblocks>
+
 /** What a volume says of itself. */
 export declare function readVolume(cancellation: Cancellation | undefined | null, device: string): Promise<VolumeFacts>
 
@@ -331,6 +341,32 @@ export interface SuperblockBackup {
   problem: string | null
 }
 
+/** `SuperblockChange` of ts/native-types.ts, as `ts/native.ts` passes it. */
+export interface SuperblockChange {
+  label?: Uint8Array
+  uuid?: Uint8Array
+  local?: boolean
+  classic: boolean
+  stamp?: ClusterStamp
+}
+
+/** `SuperblockCopy` of ts/native-types.ts. */
+export interface SuperblockCopy {
+  block: bigint
+  offset: bigint
+  old: Uint8Array
+  new: Uint8Array
+  fields: Array<SuperblockField>
+  problem: string | null
+}
+
+/** `SuperblockField` of ts/native-types.ts. */
+export interface SuperblockField {
+  field: "check" | "features" | "label" | "uuid" | "stamp"
+  start: number
+  length: number
+}
+
 /** `SuperblockFields` of ts/native-types.ts. */
 export interface SuperblockFields {
   rootBlock: bigint
@@ -351,6 +387,27 @@ export interface SuperblockFields {
   directoryHashSeeds: Array<number>
   checkCrc: number
   checkEcc: number
+}
+
+/** `Superblocks` of ts/native-types.ts. */
+export interface Superblocks {
+  device: string
+  deviceNumber: DeviceNumber | null
+  isReadOnly: boolean
+  deviceBytes: bigint
+  sectorBytes: number
+  uuid: string
+  label: Uint8Array
+  blockBytes: number
+  clusterBytes: number
+  maxSlots: number
+  rootBlock: bigint
+  systemBlock: bigint
+  firstGroupBlock: bigint
+  featureCompat: number
+  featureIncompat: number
+  featureRoCompat: number
+  copies: Array<SuperblockCopy>
 }
 
 /** `SystemFile` of ts/native-types.ts. */
@@ -428,3 +485,6 @@ export declare function watchEvents(cancellation?: Cancellation | undefined | nu
 
 /** The whole value in one write(2). */
 export declare function writeAttribute(cancellation: Cancellation | undefined | null, path: string, value: string): Promise<undefined>
+
+/** A changed copy in the place of the old one; false where it was there already. */
+export declare function writeSuperblock(cancellation: Cancellation | undefined | null, device: string, block: bigint, before: Uint8Array, after: Uint8Array): Promise<boolean>

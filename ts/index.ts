@@ -27,6 +27,10 @@ import {
   type StopServiceRequest,
   type StopServiceResult,
 } from "./hb-ctl/stop.ts";
+import { queryVolume as queryVolumeWith, type VolumeQuery } from "./tune/query.ts";
+import type { TuneVolumeRequest } from "./tune/request.ts";
+import { tuneVolume as tuneVolumeWith, type TuneVolumeResult } from "./tune/tune-volume.ts";
+import { undoTune as undoTuneWith, type UndoRequest, type UndoResult } from "./tune/undo.ts";
 import { openVolume as openVolumeWith, type Volume } from "./volume.ts";
 
 export { errorCodes, type ErrorCode } from "./error-codes.ts";
@@ -43,6 +47,11 @@ export { planReap, type ReapChoice, type ReapOptions } from "./region/reap.ts";
 export type { WatchOptions } from "./monitor/monitor.ts";
 export type { StartServiceRequest, StartServiceResult } from "./hb-ctl/start.ts";
 export type { StopServiceRequest, StopServiceResult } from "./hb-ctl/stop.ts";
+export type { PlannedField, PlannedWrite } from "./tune/planned-writes.ts";
+export { queryFormat, type VolumeQuery } from "./tune/query.ts";
+export type { Confirm, TuneQuestion, TuneVolumeRequest } from "./tune/request.ts";
+export type { TuneVolumeResult } from "./tune/tune-volume.ts";
+export type { UndoRequest, UndoResult } from "./tune/undo.ts";
 export { heartbeatGeometry, regionName, type Volume } from "./volume.ts";
 export type { RegionGeometry } from "./native-types.ts";
 
@@ -100,4 +109,19 @@ export function startService(request: StartServiceRequest): Promise<StartService
 /** Drops one reference of a service: what `ocfs2_hb_ctl -K` does. */
 export function stopService(request: StopServiceRequest): Promise<StopServiceResult> {
   return stopServiceWith(loadNative(), request);
+}
+
+/** Changes a volume's label, UUID, mount type or cluster: what `tunefs.ocfs2` does. Errors: see ts/tune/tune-volume.ts. */
+export function tuneVolume(request: TuneVolumeRequest): Promise<TuneVolumeResult> {
+  return tuneVolumeWith(loadNative(), request);
+}
+
+/** Puts back what a change kept in its undo file. */
+export function undoTune(request: UndoRequest): Promise<UndoResult> {
+  return undoTuneWith(loadNative(), request);
+}
+
+/** What the superblock says, without a lock; `queryFormat` makes text of it, as `tunefs.ocfs2 -Q` does. */
+export function queryVolume(options: { device: string; signal?: AbortSignal }): Promise<VolumeQuery> {
+  return queryVolumeWith(loadNative(), options);
 }

@@ -188,6 +188,75 @@ export interface ScannedDevice {
   failure: string | null;
 }
 
+/** Which cluster a volume belongs to (disk-format 1.3). */
+export interface ClusterStamp {
+  /** 4 bytes */
+  stack: string;
+  /** bit 0: o2cb's global heartbeat */
+  flags: number;
+  /** 1 to 16 bytes */
+  cluster: string;
+}
+
+/** What is to be changed in a superblock; what is absent stays. */
+export interface SuperblockChange {
+  /** up to 64 bytes */
+  label?: string | undefined;
+  /** 32 upper-case hexadecimal digits */
+  uuid?: string | undefined;
+  /** for one node, or for a cluster */
+  local?: boolean | undefined;
+  /** null: without a stamp (classic) */
+  stamp?: ClusterStamp | null | undefined;
+}
+
+/** Bytes of a block in which two superblocks differ. */
+export interface SuperblockField {
+  field: "check" | "features" | "label" | "uuid" | "stamp";
+  /** in the block */
+  start: number;
+  length: number;
+}
+
+/** One copy of the superblock, and what a change makes of it. */
+export interface SuperblockCopy {
+  block: bigint;
+  /** of the block, in bytes */
+  offset: bigint;
+  /** the whole block as it is */
+  old: Uint8Array;
+  /** the whole block as it would be */
+  new: Uint8Array;
+  /** in what the two differ */
+  fields: SuperblockField[];
+  /** why it must not be written, as a phrase; `new` is then what `old` is */
+  problem: string | null;
+}
+
+/** The superblock and all its copies (disk-format 1.2); nothing else of the volume was read. */
+export interface Superblocks {
+  device: string;
+  deviceNumber: DeviceNumber | null;
+  isReadOnly: boolean;
+  deviceBytes: bigint;
+  sectorBytes: number;
+  /** as they are, from the primary */
+  uuid: string;
+  /** the bytes up to the first NUL */
+  label: Uint8Array;
+  blockBytes: number;
+  clusterBytes: number;
+  maxSlots: number;
+  rootBlock: bigint;
+  systemBlock: bigint;
+  firstGroupBlock: bigint;
+  featureCompat: number;
+  featureIncompat: number;
+  featureRoCompat: number;
+  /** the primary, then the backups by their place. All get what the primary has or is to have. */
+  copies: SuperblockCopy[];
+}
+
 export interface HeartbeatSlot {
   slot: number;
   /** whether the checksum over `blockBytes` holds */
@@ -419,6 +488,17 @@ export interface Native {
     geometry: RegionGeometry,
     options?: CallOptions,
   ): Promise<HeartbeatSlot[]>;
+  /** O_DIRECT; writes nothing. O2CB_UNSUPPORTED_VOLUME for a change that this volume cannot hold. */
+  readSuperblocks(device: string, change: SuperblockChange, options?: CallOptions): Promise<Superblocks>;
+  /**
+   * Makes block `block` `new` where it is `old`: one sector, O_DIRECT, written out, and read back past the cache. False where it was `new`
+   * already. O2CB_VERIFY_FAILED where it is neither, or does not read back; O2CB_UNSUPPORTED_VOLUME for what is no change of a superblock.
+   */
+  writeSuperblock(
+    device: string,
+    copy: Pick<SuperblockCopy, "block" | "old" | "new">,
+    options?: CallOptions,
+  ): Promise<boolean>;
   /** open O_RDONLY|O_EXCL; null where something claims the device (EBUSY). Holding it keeps mounts away. */
   claimDevice(device: string, options?: CallOptions): Promise<Held | null>;
 

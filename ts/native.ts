@@ -24,6 +24,7 @@ import type {
   Native,
   RangeLock,
   RegionLock,
+  SuperblockChange,
   WatchEvent,
 } from "./native-types.ts";
 
@@ -214,6 +215,23 @@ function slotList(words: BigUint64Array): HeartbeatSlot[] {
   return slots;
 }
 
+/** A change as bytes: what the disk holds are no strings. */
+function superblockChange({ label, uuid, local, stamp }: SuperblockChange): binding.SuperblockChange {
+  return {
+    classic: stamp === null,
+    ...(label !== undefined && { label: Buffer.from(label) }),
+    ...(uuid !== undefined && { uuid: Buffer.from(uuid, "hex") }),
+    ...(local !== undefined && { local }),
+    ...(stamp && {
+      stamp: {
+        stack: Buffer.from(stamp.stack),
+        flags: whole("flags", stamp.flags, 255),
+        cluster: Buffer.from(stamp.cluster),
+      },
+    }),
+  };
+}
+
 function wrap(module: Module): Native {
   /** Starts a call on its thread and connects the signal; a call given up before is not started. */
   async function run<T>(
@@ -341,6 +359,12 @@ function wrap(module: Module): Native {
           ),
         ),
       ),
+    readSuperblocks: async (device, change, options = {}) => {
+      const given = superblockChange(change);
+      return run("read-superblocks", options, (c) => module.readSuperblocks(c, device, given));
+    },
+    writeSuperblock: (device, { block, old, new: wanted }, options = {}) =>
+      run("write-superblock", options, (c) => module.writeSuperblock(c, device, block, old, wanted)),
     claimDevice: async (device, options = {}) => {
       const one = await run("claim-device", options, (c) => module.claimDevice(c, device));
       return one ? held(one) : null;

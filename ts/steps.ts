@@ -53,6 +53,11 @@ export type Step =
   | { step: "kernel-leaves"; region: string | null; program: string }
   | { step: "leave"; region: string; references: number }
   | { step: "stop-heartbeat"; region: string; milliseconds: number }
+  /** one copy of the superblock; the old bytes are in the undo file */
+  | { step: "write-superblock"; device: string; offset: number; isBackup: boolean }
+  | { step: "undo-file"; path: string }
+  /** nobody can be asked for a lock: claim, heartbeat and slot map have to do */
+  | { step: "claim-instead-of-lock"; device: string; reason: string }
   | { step: "io-priority"; region: string; pid: number }
   | { step: "join-domain"; domain: string; path: string }
   | { step: "leave-domain"; domain: string; milliseconds: number }

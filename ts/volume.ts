@@ -52,6 +52,13 @@ export interface Volume {
   heartbeatProblem: string | null;
 }
 
+export interface OpenVolumeOptions {
+  signal?: AbortSignal | undefined;
+  onStep?: OnStep | undefined;
+  /** take a stack's label that the kernel would refuse as it is: for those who put it right */
+  anyStack?: boolean | undefined;
+}
+
 /**
  * Reads a volume's identity and stamp.
  * Errors: O2CB_BAD_SUPERBLOCK (no OCFS2 there, with the reason), O2CB_BAD_DEVICE, O2CB_IO, O2CB_PERMISSION_DENIED.
@@ -59,13 +66,13 @@ export interface Volume {
 export async function openVolume(
   native: Native,
   device: string,
-  options: { signal?: AbortSignal | undefined; onStep?: OnStep | undefined } = {},
+  options: OpenVolumeOptions = {},
 ): Promise<Volume> {
   if (typeof device !== "string" || device === "" || device.includes("\0")) {
     throw new TypeError("openVolume: the device must be a non-empty path");
   }
   emit(options.onStep, { step: "read-volume", device });
-  const volume = judge(await native.readVolume(device, { signal: options.signal }));
+  const volume = judge(await native.readVolume(device, { signal: options.signal }), options.anyStack);
   emit(options.onStep, {
     step: "volume",
     device,
@@ -78,7 +85,7 @@ export async function openVolume(
   return volume;
 }
 
-function judge(facts: VolumeFacts): Volume {
+function judge(facts: VolumeFacts, anyStack = false): Volume {
   if (!isRegionName(facts.uuid)) {
     throw new O2cbError("O2CB_BAD_SUPERBLOCK", `the superblock of '${facts.device}' carries no usable UUID`, {
       operation: "open-volume",
@@ -88,7 +95,7 @@ function judge(facts: VolumeFacts): Volume {
   const hasClusterInfo = (facts.featureIncompat & (INCOMPAT_USERSPACE_STACK | INCOMPAT_CLUSTER_INFO)) !== 0;
   const stack = hasClusterInfo ? (facts.stackLabel ?? "") : CLASSIC_STACK;
   // The kernel refuses a label with a NUL inside its four bytes (disk-format 1.3).
-  if (Buffer.byteLength(stack) !== 4) {
+  if (Buffer.byteLength(stack) !== 4 && !anyStack) {
     throw new O2cbError(
       "O2CB_BAD_SUPERBLOCK",
       `the volume on '${facts.device}' names a cluster stack of ${Buffer.byteLength(stack)} bytes instead of 4`,

@@ -21,6 +21,7 @@ mod others;
 mod programs;
 mod regions;
 mod scan;
+mod superblocks;
 mod values;
 mod volume_details;
 mod volumes;

@@ -144,6 +144,11 @@ function longOption(syntax: CommandSyntax, argument: string, next: (name: string
   const name = equals < 0 ? argument : argument.slice(0, equals);
   const option = syntax.options.find(({ long }) => `--${long}` === name);
   if (option === undefined) throw new UsageError(`there is no option ${shown(name)}`);
+  refuseOthers(option, name);
+  if (option.kind === "optional") {
+    if (equals === argument.length - 1) throw new UsageError(`option ${name} has an empty value`);
+    return { option, name, value: equals < 0 ? null : argument.slice(equals + 1) };
+  }
   if (takesValue(option))
     return { option, name, value: equals < 0 ? next(name) : argument.slice(equals + 1) };
   if (equals >= 0) throw new UsageError(`option ${name} takes no value`);
@@ -157,6 +162,11 @@ function shortOptions(syntax: CommandSyntax, argument: string, next: (name: stri
     const name = `-${letter}`;
     const option = syntax.options.find(({ short }) => short === letter);
     if (option === undefined) throw new UsageError(`there is no option ${shown(name)}`);
+    refuseOthers(option, name);
+    if (option.kind === "optional") {
+      const rest = argument.slice(at + 1);
+      return [...found, { option, name, value: rest === "" ? null : rest }];
+    }
     if (takesValue(option)) {
       const rest = argument.slice(at + 1);
       return [...found, { option, name, value: rest === "" ? next(name) : rest }];
@@ -164,6 +174,11 @@ function shortOptions(syntax: CommandSyntax, argument: string, next: (name: stri
     found.push({ option, name, value: null });
   }
   return found;
+}
+
+/** @throws UsageError for an option of the C tool that this command does not have */
+function refuseOthers({ refused }: OptionSyntax, name: string): void {
+  if (refused !== undefined) throw new UsageError(`option ${name} ${refused}`);
 }
 
 function takesValue({ kind }: OptionSyntax): boolean {

@@ -20,7 +20,8 @@ export abstract class BaseCommand extends Command {
     const fields = this as unknown as Record<string, unknown>;
     for (const operand of job.syntax.operands) fields[operand.key] = declaredOperand(operand);
     // clipanion has a --help of its own.
-    for (const option of job.syntax.options) if (option.key !== "help") fields[option.key] = declared(option);
+    for (const option of job.syntax.options)
+      if (option.key !== "help" && option.refused === undefined) fields[option.key] = declared(option);
   }
 
   execute(): Promise<number> {
@@ -79,6 +80,7 @@ function declared({ short, long, kind, description }: OptionSyntax): unknown {
   const names = [short === null ? [] : [`-${short}`], long === null ? [] : [`--${long}`]].flat().join(",");
   if (kind === "flag") return Option.Boolean(names, false, { description });
   if (kind === "count") return Option.Counter(names, 0, { description });
+  if (kind === "optional") return Option.String(names, { description, tolerateBoolean: true });
   if (kind === "list") return Option.Array(names, { description });
   return Option.String(names, { description });
 }
@@ -86,6 +88,7 @@ function declared({ short, long, kind, description }: OptionSyntax): unknown {
 function terminalOf({ stdout, stderr }: BaseContext): Terminal {
   return {
     out: (line) => void stdout.write(Buffer.concat([Buffer.from(line), Buffer.from("\n")])),
+    write: (bytes) => void stdout.write(bytes),
     err: (line) => void stderr.write(`${line}\n`),
     isWatched: () => (stderr as Partial<NodeJS.WriteStream>).isTTY === true,
   };

@@ -7,6 +7,8 @@ import { MountCommand } from "./mount-command.ts";
 import { mountedJob, mountedSyntax } from "./mounted-job.ts";
 import { subcommands } from "./o2cb-commands.ts";
 import type { CommandSyntax } from "./syntax.ts";
+import { tunefsJob } from "./tunefs-job.ts";
+import { tunefsSyntax } from "./tunefs-syntax.ts";
 import { UmountCommand } from "./umount-command.ts";
 
 const plain = { colored: false, detailed: true, prefix: "" };
@@ -16,7 +18,7 @@ export function helpsOf(program: string): Record<string, string> {
   const command = single[program];
   if (command !== undefined) {
     const text = withValues(Cli.from(command, { binaryName: program }).usage(command, plain));
-    const syntax = [hbCtlSyntax, mountedSyntax].find(({ name }) => name === program);
+    const syntax = [hbCtlSyntax, mountedSyntax, tunefsSyntax].find(({ name }) => name === program);
     return { [program]: syntax === undefined ? text : withForms(text, syntax) };
   }
   if (program !== "o2cb") throw new TypeError(`there is no program '${program}'`);
@@ -55,6 +57,7 @@ const single: Record<string, CommandClass> = {
   "umount.ocfs2": UmountCommand,
   ocfs2_hb_ctl: commandOf(hbCtlJob()),
   "mounted.ocfs2": commandOf(mountedJob()),
+  "tunefs.ocfs2": commandOf(tunefsJob()),
 };
 
 /** clipanion writes `...` where operands or options are many. */

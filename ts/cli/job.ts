@@ -26,6 +26,8 @@ export interface JobResult {
   data: object | null;
   /** the result itself, one line each, where --json was not asked for */
   lines?: (string | Uint8Array)[];
+  /** the same as bytes, with no line's end added */
+  raw?: Uint8Array;
   /** told with -v */
   details: string[];
   /** told always: the command succeeded, but not as the caller may think */
@@ -88,6 +90,7 @@ export async function perform(
       if (result.data !== null) terminal.out(resultLine(result.data, status));
     } else {
       for (const line of result.lines ?? []) terminal.out(line);
+      if (result.raw !== undefined) tellRaw(result.raw, terminal);
       if (style.verbose) for (const detail of result.details) terminal.out(`${style.name}: ${detail}`);
     }
     return status;
@@ -100,6 +103,11 @@ export async function perform(
   } finally {
     watch.release();
   }
+}
+
+function tellRaw(bytes: Uint8Array, terminal: Terminal): void {
+  if (terminal.write === undefined) terminal.out(new TextDecoder().decode(bytes));
+  else terminal.write(bytes);
 }
 
 /** The volume's type as mount(8) passes it: `ocfs2`, or `ocfs2` with a subtype. */

@@ -95,6 +95,13 @@ const lines: Lines = {
   "kernel-leaves": ({ program }) => detail(`the kernel leaves the group through ${program}`),
   leave: ({ references: count }) => detail(`left the group; ${references(count)} remain`),
   "stop-heartbeat": ({ milliseconds }) => detail(`the heartbeat is stopped after ${seconds(milliseconds)}`),
+  "write-superblock": ({ device, offset, isBackup }) =>
+    detail(
+      `writing the ${isBackup ? "backup of the superblock" : "superblock"} of '${device}' at byte ${offset}`,
+    ),
+  "undo-file": ({ path }) => detail(`the old superblocks are kept in '${path}'`),
+  "claim-instead-of-lock": ({ device, reason }) =>
+    waiting(`looking for up to 4 s whether '${device}' is used anywhere, since no lock can tell: ${reason}`),
   "io-priority": ({ pid }) => detail(`gave the heartbeat's thread ${pid} real-time I/O priority`),
   "join-domain": ({ domain }) => detail(`joining the DLM domain ${domain}`),
   "leave-domain": ({ domain, milliseconds }) =>

@@ -4,8 +4,11 @@
 // Facts relied on: what mount(8) and umount(8) pass (commands 1.1, 2.1): operands first, then short options; `-t` only for a
 // type with a dot, no `-o` twice, and no operand at all when something is to be remounted that is not mounted (toolchain 7.2).
 
-/** How an option is given: alone, alone and repeated, with a value (the last holds), with a value (all hold). */
-export type OptionKind = "flag" | "count" | "value" | "list";
+/**
+ * How an option is given: alone, alone and repeated, with a value (the last holds), with a value (all hold), with a value that is written
+ * at once (`-UVALUE`, `--uuid-reset=VALUE`) or none.
+ */
+export type OptionKind = "flag" | "count" | "value" | "list" | "optional";
 
 export interface OptionSyntax {
   key: string;
@@ -13,6 +16,8 @@ export interface OptionSyntax {
   long: string | null;
   kind: OptionKind;
   description: string;
+  /** the C tool has it and this command does not: why, as a clause. It is in no help. */
+  refused?: string;
   /** of the options with the same word here only the one given last counts */
   group?: string;
 }

@@ -5,6 +5,8 @@ import { fstatSync, writeSync } from "node:fs";
 export interface Terminal {
   /** a line for standard output; as bytes where it holds what is no text, such as a volume's label */
   out(line: string | Uint8Array): void;
+  /** bytes for standard output, as they are; without it they are a line */
+  write?(bytes: Uint8Array): void;
   /** a line for standard error */
   err(line: string): void;
   /** whether a person watches standard error */
@@ -19,8 +21,9 @@ const MEMORY_DEVICES = 1;
 const PATIENCE_MS = 1000;
 
 export const systemTerminal: Terminal = {
-  out: (line) => write(STDOUT, line),
-  err: (line) => write(STDERR, line),
+  out: (line) => write(STDOUT, lineOf(line)),
+  write: (bytes) => write(STDOUT, bytes),
+  err: (line) => write(STDERR, lineOf(line)),
   isWatched() {
     try {
       const { rdev, mode } = fstatSync(STDERR);
@@ -31,9 +34,12 @@ export const systemTerminal: Terminal = {
   },
 };
 
+function lineOf(line: string | Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from(line), Buffer.from("\n")]);
+}
+
 /** A reader who is gone, or does not read, costs lines but never the command. */
-function write(descriptor: number, line: string | Uint8Array): void {
-  const bytes = Buffer.concat([Buffer.from(line), Buffer.from("\n")]);
+function write(descriptor: number, bytes: Uint8Array): void {
   const deadline = Date.now() + PATIENCE_MS;
   for (let done = 0; done < bytes.length;) {
     try {

@@ -22,7 +22,7 @@ export const usage = `Usage: ocfs2-group install-helpers [--root DIR] [--divert]
        ocfs2-group --version
 
 install-helpers copies what mount(8), umount(8) and the kernel need for ocfs2 to /usr/lib/ocfs2-group and links
-/sbin/mount.ocfs2, umount.ocfs2, mounted.ocfs2, ocfs2_hb_ctl and o2cb to it; uninstall-helpers restores what was
+/sbin/mount.ocfs2, umount.ocfs2, mounted.ocfs2, tunefs.ocfs2, ocfs2_hb_ctl and o2cb to it; uninstall-helpers restores what was
 there before.
 
   --root DIR    work in the system below DIR instead of the running one

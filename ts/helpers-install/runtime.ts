@@ -16,7 +16,14 @@ import type { Content, Tree } from "./tree.ts";
  * What stands in /sbin: the helpers that mount(8) and umount(8) look for there, the program at the kernel's default hb_ctl_path,
  * and o2cb where people have it. The launcher's own table says the same.
  */
-export const helperNames = ["mount.ocfs2", "mounted.ocfs2", "o2cb", "ocfs2_hb_ctl", "umount.ocfs2"] as const;
+export const helperNames = [
+  "mount.ocfs2",
+  "mounted.ocfs2",
+  "o2cb",
+  "ocfs2_hb_ctl",
+  "tunefs.ocfs2",
+  "umount.ocfs2",
+] as const;
 
 export interface Wanted {
   /** as people name it */

@@ -66,7 +66,7 @@ export function volume(settings: VolumeSettings = {}): VolumeContent {
     maxSlots: settings.maxSlots ?? (settings.heartbeatDevice ? 0 : 8),
     featureCompat: 0x3,
     featureIncompat:
-      0x10 | (settings.heartbeatDevice ? 0x2 : 0) | (settings.local ? 0x8 : 0) | (stamped ? stamp : 0),
+      0x110 | (settings.heartbeatDevice ? 0x2 : 0) | (settings.local ? 0x8 : 0) | (stamped ? stamp : 0),
     featureRoCompat: 0x1,
     stackLabel: stack,
     stackFlags: settings.global ? 1 : 0,
@@ -104,8 +104,12 @@ export class BlockDevice {
   /** slot map and journals; they follow mounts */
   readonly slotState = new SlotState();
   readonly above: Pick<BlockDeviceFacts, "parent" | "holders" | "mapperName">;
+  /** what the backups of the superblock say; as many as there are, from the first place on */
+  backups: VolumeContent[] = [];
+  /** byte offsets of the superblocks that were written, in order */
+  readonly superblockWrites: bigint[] = [];
   volume: VolumeContent | null;
-  /** why the superblock has a signature and cannot be used, as a scan tells */
+  /** why the superblock has a signature and cannot be used, as a scan tells, nor any copy of it written */
   superblockProblem: string | null = null;
   readOnly: boolean;
   /** no read or write reaches the disk any more */

@@ -93,6 +93,8 @@ export const callKinds = {
   inspectVolume: { operation: "inspect-volume", syscall: "open", recode: openFailed },
   listBlockDevices: { operation: "list-block-devices", syscall: "read" },
   scanVolumes: { operation: "scan-volumes", syscall: "pread" },
+  readSuperblocks: { operation: "read-superblocks", syscall: "pread", recode: openFailed },
+  writeSuperblock: { operation: "write-superblock", syscall: "pwrite" },
   readHeartbeatSlots: {
     operation: "read-heartbeat-slots",
     syscall: "pread",

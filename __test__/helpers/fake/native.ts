@@ -19,6 +19,9 @@ import type {
   RegionLock,
   ScannedDevice,
   SemaphoreFacts,
+  SuperblockChange,
+  SuperblockCopy,
+  Superblocks,
   UnmountRequest,
   VolumeDetails,
   VolumeFacts,
@@ -31,6 +34,7 @@ import { openLockspace } from "./fsdlm.ts";
 import { mount, mountTable, namespaceAt, namespaceTable, unmount } from "./mount-calls.ts";
 import { startProgram } from "./programs.ts";
 import { acquireRegion, queryRegion } from "./region-lock.ts";
+import { readSuperblocks, writeSuperblock } from "./superblocks.ts";
 import type { TreeNode } from "./tree.ts";
 import { detailsOf, scanned } from "./volume-details.ts";
 import { FakeEventWatch } from "./watch.ts";
@@ -94,6 +98,24 @@ export class FakeNative extends FakeDlm implements Native {
         }
       }),
     );
+  }
+
+  readSuperblocks(device: string, change: SuperblockChange, options?: CallOptions): Promise<Superblocks> {
+    return this.call("readSuperblocks", [device, change], options?.signal, () => {
+      const disk = this.#openDevice(device);
+      return readSuperblocks(disk, device, this.#volumeOn(disk), change);
+    });
+  }
+
+  writeSuperblock(
+    device: string,
+    copy: Pick<SuperblockCopy, "block" | "old" | "new">,
+    options?: CallOptions,
+  ): Promise<boolean> {
+    return this.call("writeSuperblock", [device, copy], options?.signal, ({ late }) => {
+      const disk = this.#openDevice(device);
+      return writeSuperblock(disk, this.#volumeOn(disk), copy, late);
+    });
   }
 
   readHeartbeatSlots(

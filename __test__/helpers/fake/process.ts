@@ -20,7 +20,8 @@ export interface CallRecord {
  * What shall happen to one call.
  * `errno`: it fails so, and nothing has happened. With `late` something has happened before it fails, which the kernel can do only in:
  * mount (the superblock was made and dies again: its call-out runs), lockRegion with create (the set is there, the lock is not), lockFile (the
- * file is there), runProgram (it ran, its status is lost), replaceFile (the new content is there, its directory not synced).
+ * file is there), runProgram (it ran, its status is lost), replaceFile (the new content is there, its directory not synced), writeSuperblock (it is written, and perhaps not for
+ * good, or could not be read back).
  * `code`: it fails so without a system call's errno, and nothing has happened.
  * `kill`: SIGKILL arrives before the call does anything, or right after; `during` only in replaceFile: its temporary file is there.
  */
@@ -29,7 +30,14 @@ export type Fault =
   | { code: ErrorCode; detail?: string }
   | { kill: "before" | "during" | "after" };
 
-const CAN_FAIL_LATE: readonly CallName[] = ["mount", "lockRegion", "lockFile", "runProgram", "replaceFile"];
+const CAN_FAIL_LATE: readonly CallName[] = [
+  "mount",
+  "lockRegion",
+  "lockFile",
+  "runProgram",
+  "replaceFile",
+  "writeSuperblock",
+];
 /** The model's releases cannot fail: close(2), the removal of a watch, and a semop without sleep on a held mutex. */
 export const CANNOT_FAIL: readonly CallName[] = [
   "RegionLock.release",

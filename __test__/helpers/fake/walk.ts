@@ -179,6 +179,7 @@ function canFailLate({ name, args }: CallRecord): boolean {
     name === "lockFile" ||
     name === "runProgram" ||
     name === "replaceFile" ||
+    name === "writeSuperblock" ||
     (name === "lockRegion" && args[1] === true)
   );
 }

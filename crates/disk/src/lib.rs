@@ -26,6 +26,8 @@ pub mod identity;
 pub mod inode;
 pub mod slot_map;
 pub mod superblock;
+pub mod superblock_change;
+pub mod superblock_copies;
 pub mod superblock_fields;
 pub mod volume;
 
@@ -37,6 +39,8 @@ pub use identity::Identity;
 pub use reader::{BlockReader, MAX_DETAIL_READS, MAX_READS, READ_ATTEMPTS, ReadBlock};
 pub use slot_map::UsedSlot;
 pub use superblock::{Superblock, probe_superblock};
+pub use superblock_change::{ClusterStamp, SuperblockChange};
+pub use superblock_copies::{SuperblockCopy, SuperblockPlan, SuperblockWrite};
 pub use volume::{Volume, read_volume};
 
 /// The operation that errors of this crate name.

@@ -1,4 +1,4 @@
-//! What `/sbin/mount.ocfs2`, `umount.ocfs2`, `mounted.ocfs2`, `ocfs2_hb_ctl` and `o2cb` are: finds node and the command's
+//! What `/sbin/mount.ocfs2`, `umount.ocfs2`, `mounted.ocfs2`, `tunefs.ocfs2`, `ocfs2_hb_ctl` and `o2cb` are: finds node and the command's
 //! bundle by absolute paths, cleans the environment, and becomes node. No option is read here and nothing is decided; the
 //! commands are TypeScript. Only that `o2cb monitor` stays is known here, since V8 takes its flags before a bundle runs.
 //!
@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The names this executable may be called by; the bundle of each is `NAME.cjs` beside the executable.
-const COMMANDS: [&str; 5] = ["mount.ocfs2", "mounted.ocfs2", "o2cb", "ocfs2_hb_ctl", "umount.ocfs2"];
+const COMMANDS: [&str; 6] =
+    ["mount.ocfs2", "mounted.ocfs2", "o2cb", "ocfs2_hb_ctl", "tunefs.ocfs2", "umount.ocfs2"];
 
 /// The command and the first argument of the one that runs for as long as the host.
 const STAYING: (&str, &str) = ("o2cb", "monitor");

@@ -72,6 +72,11 @@ impl Reader {
         self.direct
     }
 
+    /// The unit of offsets and lengths for going past the page cache; the largest number where nothing does.
+    pub fn alignment(&self) -> u64 {
+        if self.direct { self.alignment } else { u64::MAX }
+    }
+
     /// Fills `into` with the bytes at `offset`.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ pub mod region_lock;
 pub mod scan;
 mod semaphore;
 pub mod socket;
+pub mod superblocks;
 #[cfg(test)]
 mod testing;
 pub mod volume;

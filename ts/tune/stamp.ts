@@ -1,0 +1,76 @@
+// The stamp that the running cluster would give a volume, and stamps in words.
+//
+// Facts relied on (measured with tunefs.ocfs2 1.8.7): a volume that comes to a cluster is stamped `o2cb`, the registered cluster's name, and the
+// flag of its heartbeat mode; a classic volume without a stamp is at home in any o2cb cluster with local heartbeat, and stays as it is. The C tool
+// gives a volume with the old slot map the new one first; that is more than a change of the superblock, so here such a volume stays without a stamp
+// where that is possible. The name of a user stack's cluster is not kept in the kernel.
+import { O2cbError } from "../errors.ts";
+import type { ClusterStamp, Native, VolumeFacts } from "../native-types.ts";
+import { runningCluster } from "../stack/cluster.ts";
+import { detectStack, type DetectOptions } from "../stack/detect.ts";
+import { CLASSIC_STACK } from "../volume.ts";
+
+const LOCAL_MOUNT = 0x8;
+const USER_STACK = 0x80;
+const EXTENDED_SLOT_MAP = 0x100;
+const CLUSTER_INFO = 0x4000;
+const GLOBAL_HEARTBEAT = 0x1;
+
+/** Errors: those of detectStack and runningCluster; O2CB_STACK_MISMATCH where another stack than o2cb runs. */
+export async function runningStamp(
+  native: Native,
+  device: string,
+  options: DetectOptions,
+): Promise<ClusterStamp> {
+  const { stack, configfs } = await detectStack(native, options);
+  if (stack !== CLASSIC_STACK || configfs === null) {
+    throw new O2cbError(
+      "O2CB_STACK_MISMATCH",
+      `the stamp for '${device}' cannot be taken from the cluster stack '${stack}', which runs here: its cluster's name is not known`,
+      {
+        operation: "tune-volume",
+        path: device,
+        clusterStack: stack,
+        remedy: "use the tunefs.ocfs2 of ocfs2-tools for volumes of another stack than o2cb",
+      },
+    );
+  }
+  const { name, mode } = await runningCluster(native, configfs, options.signal);
+  return { stack, cluster: name, flags: mode === "global" ? GLOBAL_HEARTBEAT : 0 };
+}
+
+/** The stamp the volume is to get for `running`; `same` where it has a fitting one. */
+export function stampFor(
+  facts: VolumeFacts,
+  running: ClusterStamp,
+): { stamp: ClusterStamp | null } | { same: true } {
+  const { featureIncompat } = facts;
+  const isStamped = (featureIncompat & (USER_STACK | CLUSTER_INFO)) !== 0;
+  const isLocalHeartbeat = (running.flags & GLOBAL_HEARTBEAT) === 0;
+  const wasCluster = (featureIncompat & LOCAL_MOUNT) === 0;
+  if (!isStamped && isLocalHeartbeat && wasCluster) return { same: true };
+  if (isStamped && sameStamp(facts, running)) return { same: true };
+  const canBeStamped = (featureIncompat & EXTENDED_SLOT_MAP) !== 0;
+  // Whether it has to be stamped, the core tells where it cannot be.
+  return { stamp: canBeStamped || !isLocalHeartbeat ? running : null };
+}
+
+function sameStamp({ stackLabel, stackFlags, clusterName }: VolumeFacts, running: ClusterStamp): boolean {
+  return stackLabel === running.stack && clusterName === running.cluster && stackFlags === running.flags;
+}
+
+/** `cluster 'lab' of o2cb, local heartbeat`; no full stop. */
+export function stampText(stamp: ClusterStamp | null): string {
+  if (stamp === null) return "any o2cb cluster with local heartbeat";
+  const mode = (stamp.flags & GLOBAL_HEARTBEAT) === 0 ? "local" : "global";
+  const heartbeat = stamp.stack === CLASSIC_STACK ? `, ${mode} heartbeat` : "";
+  return `cluster '${stamp.cluster}' of ${stamp.stack}${heartbeat}`;
+}
+
+/** Where a volume is at home, in words. */
+export function homeText(facts: VolumeFacts): string {
+  if ((facts.featureIncompat & LOCAL_MOUNT) !== 0) return "one node";
+  const { stackLabel, stackFlags: flags, clusterName } = facts;
+  if (stackLabel === null) return stampText(null);
+  return stampText({ stack: stackLabel, flags, cluster: clusterName ?? "" });
+}
