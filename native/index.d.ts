@@ -228,10 +228,11 @@ export interface MountRequest {
 /** The mount table. */
 export declare function mounts(cancellation?: Cancellation | undefined | null, namespace?: string | undefined | null): Promise<Array<MountEntry>>
 
-/** Takes a stand-in for libdlm, before any was loaded. */
-export declare function onlyForTestsLibdlm(path: string): Promise<undefined>
 /** Reads bytes of a device on a worker thread and drops them. */
 export declare function onlyForTestsBareRead(cancellation: Cancellation | undefined | null, device: string, offset: bigint, length: number): Promise<undefined>
+
+/** Takes a stand-in for libdlm, before any was loaded. */
+export declare function onlyForTestsLibdlm(path: string): Promise<undefined>
 
 /** Panics on a worker thread. */
 export declare function onlyForTestsPanic(cancellation?: Cancellation | undefined | null): Promise<undefined>

@@ -53,7 +53,7 @@ test("a mounted volume: slots with names and journals, heartbeat blocks, feature
     "label: data",
     "cluster: lab, stack o2cb, heartbeat local",
     "size: 262144 clusters of 4096 bytes, 1000 in use; blocks of 4096 bytes",
-    "incompatible features: sparse clusterinfo",
+    "incompatible features: sparse extended-slotmap clusterinfo",
     "slots: 8, 1 in use",
     "  slot 0: node 0 (alpha); journal dirty, block 49",
     "  slot 1: free; journal clean, block 50",
