@@ -8,6 +8,7 @@
 // A holder's end hands the transport lock to the next in this process without a system call, for a slice of time at the most where other
 // nodes or processes want it. What a request was given up for, and what callers are told, is lock-space.ts.
 import { isCode } from "../errors.ts";
+import { pause } from "../pause.ts";
 import { HeldLock } from "./held-lock.ts";
 import type { LockLevel, LockTransport, Reservation, TransportLock } from "./lock-transport.ts";
 
@@ -328,18 +329,4 @@ export class LockResource {
     this.#work = ended.catch(() => {});
     return ended;
   }
-}
-
-/** Ends early when it is given up. */
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, milliseconds);
-    signal.addEventListener("abort", end, { once: true });
-    if (signal.aborted) end();
-  });
 }
