@@ -7,7 +7,8 @@ import { O2cbError } from "../errors.ts";
 import type { OnStep } from "../steps.ts";
 import { emit } from "../steps.ts";
 import type { HeldLock } from "./held-lock.ts";
-import { LockResource, type LockHolder, type LockRequest, type ResourceOwner } from "./lock-resource.ts";
+import type { LockHolder } from "./lock-acquisition.ts";
+import { LockResource, type LockRequest, type ResourceOwner } from "./lock-resource.ts";
 import type { LockLevel, LockTransport } from "./lock-transport.ts";
 import { checkLockName } from "./names.ts";
 
