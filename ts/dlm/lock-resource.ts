@@ -78,6 +78,11 @@ export class LockResource {
     return this.#owner.transport.valueBytes;
   }
 
+  /** Whether the kernel queues for it, which nothing but the grant can end. */
+  get endsWithGrant(): boolean {
+    return this.isQueuedInKernel && this.#owner.transport.canCancel !== true;
+  }
+
   get isQueuedInKernel(): boolean {
     return this.#state === "getting" && this.#phase === "queued";
   }
