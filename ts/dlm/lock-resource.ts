@@ -54,6 +54,8 @@ export class LockResource {
   #lock: TransportLock | null = null;
   #reservation: Reservation = NO_RESERVATION;
   #holders = 0;
+  /** one may be in the queue */
+  #hasTrylocks = false;
   #isDropped = false;
   #sliceBegan = 0;
   /** others were in want of it: no overtaking them */
@@ -110,6 +112,7 @@ export class LockResource {
       return;
     }
     this.#queue.push(request);
+    if (request.trylock) this.#hasTrylocks = true;
     this.#pump();
   }
 
@@ -260,6 +263,9 @@ export class LockResource {
   }
 
   #refuseTrylocks(holder: LockHolder): void {
+    // Asked at each handover: a long queue is looked through only where that can matter.
+    if (!this.#hasTrylocks) return;
+    this.#hasTrylocks = false;
     for (const request of this.#queue.filter(({ trylock }) => trylock)) {
       this.#queue.splice(this.#queue.indexOf(request), 1);
       request.refuse(holder);
