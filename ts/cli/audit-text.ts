@@ -85,15 +85,16 @@ function withKept(done: string[], kept: ReapPlan["kept"], isVerbose: boolean, is
 }
 
 function actionText(action: ReapAction, tense: "would" | "done"): string {
-  const [drop, stop, remove, forget] =
+  const [drop, leave, stop, remove, forget] =
     tense === "would"
-      ? ["drop", "stop the heartbeat", "remove the semaphore set", "forget"]
-      : ["dropped", "stopped the heartbeat", "removed the semaphore set", "forgot"];
+      ? ["drop", "leave its DLM domain", "stop the heartbeat", "remove the semaphore set", "forget"]
+      : ["dropped", "left its DLM domain", "stopped the heartbeat", "removed the semaphore set", "forgot"];
   const forced = action.forced > 0 ? `, ${action.forced} of them by force` : "";
   const parts = [
     action.drop > 0
       ? `${drop} ${action.drop === 1 ? "1 reference" : `${action.drop} references`}${forced}`
       : "",
+    action.domains.length > 0 ? leave : "",
     action.stop ? stop : "",
     action.removeSet && !action.stop ? remove : "",
     action.records.length > 0

@@ -1,20 +1,24 @@
 // One lock of a lock space, as this process has it: who holds it, who waits, and the one transport lock that they share.
 //
 // Facts relied on (kernel-abi 5): dlmfs keeps neither the holders of a process nor those of a node apart, so the queue here does the one and the
-// transport's reservation the other, always had first (surprise 4: an open can sleep while another holder on this node is asked for the
-// lock). A trylock never makes another node give up what it only caches, a request that queues does, but ends with the grant alone: so it is
-// tried for a while, and then queued for once.
+// transport's reservation the other. How a lock is come by is lock-acquisition.ts.
 //
 // A holder's end hands the transport lock to the next in this process without a system call, for a slice of time at the most where other
 // nodes or processes want it. What a request was given up for, and what callers are told, is lock-space.ts.
 import { isCode } from "../errors.ts";
 import { HeldLock } from "./held-lock.ts";
-import type { LockLevel, LockTransport, Reservation, TransportLock } from "./lock-transport.ts";
+import {
+  acquire,
+  NO_RESERVATION,
+  type Acquired,
+  type Demand,
+  type LockHolder,
+  type QueueSeats,
+} from "./lock-acquisition.ts";
+import type { LockLevel, Reservation, TransportLock } from "./lock-transport.ts";
 
 /** How long a lock may go from holder to holder in this process while somebody else wants it. */
 const SLICE_MS = 10;
-const FIRST_PAUSE_MS = 2;
-const LONGEST_PAUSE_MS = 250;
 
 export interface LockRequest {
   readonly level: LockLevel;
@@ -28,22 +32,14 @@ export interface LockRequest {
   waits(holder: LockHolder, isQueued: boolean): void;
 }
 
-/** Where somebody who has a lock is: here, in another process of this node, on another node. */
-export type LockHolder = "here" | "process" | "node";
-
 /** What a resource asks of its space. */
-export interface ResourceOwner {
-  readonly transport: LockTransport;
+export interface ResourceOwner extends QueueSeats {
   /** it is held by nobody and still open: close it soon */
   linger(resource: LockResource): void;
   /** nothing is left of it */
   forget(resource: LockResource): void;
-  /** whether one more request may queue in the kernel; given back by `leaveQueue` */
-  enterQueue(): boolean;
-  leaveQueue(): void;
 }
 
-const NO_RESERVATION: Reservation = { isAwaited: () => false, release() {} };
 const DONE = Promise.resolve();
 
 export class LockResource {
@@ -58,6 +54,8 @@ export class LockResource {
   #lock: TransportLock | null = null;
   #reservation: Reservation = NO_RESERVATION;
   #holders = 0;
+  /** one may be in the queue */
+  #hasTrylocks = false;
   #isDropped = false;
   #sliceBegan = 0;
   /** others were in want of it: no overtaking them */
@@ -80,6 +78,11 @@ export class LockResource {
 
   get valueBytes(): number {
     return this.#owner.transport.valueBytes;
+  }
+
+  /** Whether the kernel queues for it, which nothing but the grant can end. */
+  get endsWithGrant(): boolean {
+    return this.isQueuedInKernel && this.#owner.transport.canCancel !== true;
   }
 
   get isQueuedInKernel(): boolean {
@@ -109,6 +112,7 @@ export class LockResource {
       return;
     }
     this.#queue.push(request);
+    if (request.trylock) this.#hasTrylocks = true;
     this.#pump();
   }
 
@@ -221,79 +225,47 @@ export class LockResource {
     this.#abandon = new AbortController();
     const { signal } = this.#abandon;
     this.#work = (async () => {
-      let reservation: Reservation | null = null;
-      let lock: TransportLock | null = null;
+      let got: Acquired | null = null;
       try {
-        reservation = await this.#reserve(level, signal);
-        if (reservation !== null) lock = await this.#open(level, reservation, signal);
+        got = await acquire(this.#owner, this.name, level, this.#demand(), signal);
       } catch (error) {
         // Given up for one who has withdrawn; whoever came meanwhile begins anew.
         const isWithdrawn = signal.aborted && isCode(error, "O2CB_ABORTED");
         if (!isWithdrawn) for (const request of this.#queue.splice(0)) request.fail(error);
       }
-      if (lock === null) reservation?.release();
-      else {
-        this.#lock = lock;
-        this.#reservation = reservation ?? NO_RESERVATION;
+      if (got !== null) {
+        this.#lock = got.lock;
+        this.#reservation = got.reservation;
         this.#sliceBegan = performance.now();
       }
       this.#isPolite = false;
-      this.#state = lock === null ? "idle" : "held";
+      this.#state = got === null ? "idle" : "held";
       this.#pump();
     })();
   }
 
-  async #reserve(level: LockLevel, signal: AbortSignal): Promise<Reservation | null> {
-    const { transport } = this.#owner;
-    if (transport.reserve === undefined) return NO_RESERVATION;
-    if (!this.#isPolite || this.#queue.every(({ trylock }) => trylock)) {
-      const now = await transport.reserve(this.name, level, { trylock: true, signal });
-      if (now !== null) return now;
-    }
-    if (!this.#wait("process", false)) return null;
-    return transport.reserve(this.name, level, { trylock: false, signal });
-  }
-
-  async #open(
-    level: LockLevel,
-    reservation: Reservation,
-    signal: AbortSignal,
-  ): Promise<TransportLock | null> {
-    const { transport } = this.#owner;
-    const began = performance.now();
-    let canQueue = false;
-    for (let pauseMs = FIRST_PAUSE_MS; !canQueue; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      const lock = await transport.acquire(this.name, level, { trylock: true, signal, reservation });
-      if (lock !== null) return lock;
-      if (!this.#wait("node", false)) return null;
-      const queueAfterMs = Math.min(...this.#queue.map((request) => request.queueAfterMs));
-      canQueue =
-        (transport.canCancel === true || performance.now() - began >= queueAfterMs) &&
-        this.#owner.enterQueue();
-      if (!canQueue) await pause(pauseMs, signal);
-      if (signal.aborted) {
-        if (canQueue) this.#owner.leaveQueue();
-        return null;
-      }
-    }
-    try {
-      this.#phase = "queued";
-      for (const request of this.#queue) request.waits("node", true);
-      return await transport.acquire(this.name, level, { trylock: false, signal, reservation });
-    } finally {
-      this.#owner.leaveQueue();
-    }
-  }
-
-  /** It is not to be had at once: whoever wanted only that goes. False where nobody is left. */
-  #wait(holder: LockHolder, isQueued: boolean): boolean {
-    this.#refuseTrylocks(holder);
-    this.#phase = "waiting";
-    for (const request of this.#queue) request.waits(holder, isQueued);
-    return this.#queue.length > 0;
+  /** Those who wait, as the acquisition sees them. */
+  #demand(): Demand {
+    return {
+      isPolite: this.#isPolite && this.#queue.some(({ trylock }) => !trylock),
+      queueAfterMs: () => Math.min(...this.#queue.map((request) => request.queueAfterMs)),
+      refused: (holder) => {
+        this.#refuseTrylocks(holder);
+        this.#phase = "waiting";
+        for (const request of this.#queue) request.waits(holder, false);
+        return this.#queue.length > 0;
+      },
+      queues: () => {
+        this.#phase = "queued";
+        for (const request of this.#queue) request.waits("node", true);
+      },
+    };
   }
 
   #refuseTrylocks(holder: LockHolder): void {
+    // Asked at each handover: a long queue is looked through only where that can matter.
+    if (!this.#hasTrylocks) return;
+    this.#hasTrylocks = false;
     for (const request of this.#queue.filter(({ trylock }) => trylock)) {
       this.#queue.splice(this.#queue.indexOf(request), 1);
       request.refuse(holder);
@@ -328,18 +300,4 @@ export class LockResource {
     this.#work = ended.catch(() => {});
     return ended;
   }
-}
-
-/** Ends early when it is given up. */
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, milliseconds);
-    signal.addEventListener("abort", end, { once: true });
-    if (signal.aborted) end();
-  });
 }

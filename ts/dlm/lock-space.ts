@@ -7,34 +7,18 @@ import { O2cbError } from "../errors.ts";
 import type { OnStep } from "../steps.ts";
 import { emit } from "../steps.ts";
 import type { HeldLock } from "./held-lock.ts";
-import { LockResource, type LockHolder, type LockRequest, type ResourceOwner } from "./lock-resource.ts";
-import type { LockLevel, LockTransport } from "./lock-transport.ts";
+import type { LockHolder } from "./lock-acquisition.ts";
+import { checkOptions, givenUp, refusals, WaitingRequest, type LockOptions } from "./lock-request.ts";
+import { LockResource, type ResourceOwner } from "./lock-resource.ts";
+import type { LockTransport } from "./lock-transport.ts";
 import { checkLockName } from "./names.ts";
 
 /** How long a lock that was unlocked with `keep` stays open for the next holder of this process. */
 const LINGER_MS = 5;
 /** Each is a process that waits in the kernel. */
 const MOST_QUEUED = 16;
-const QUEUE_AFTER_MS = 300;
-/** How long what can be given up may take to be, before it counts as in the kernel. */
-const UNDO_PATIENCE_MS = 2000;
-const LONGEST_TIMEOUT_MS = 0x7fff_ffff;
 
-export interface LockOptions {
-  /** default EX */
-  level?: LockLevel | undefined;
-  /** do not wait at all: O2CB_LOCK_BUSY */
-  trylock?: boolean | undefined;
-  signal?: AbortSignal | undefined;
-  /** how long to wait at the most: O2CB_TIMEOUT */
-  timeoutMs?: number | undefined;
-  /**
-   * After how many milliseconds of attempts the kernel queues for the lock (default 300; Infinity: never). Only then do holders elsewhere hear
-   * that somebody waits, and nodes that merely cache it give it up; and only the grant ends it then.
-   */
-  queueAfterMs?: number | undefined;
-  onStep?: OnStep | undefined;
-}
+export type { LockOptions } from "./lock-request.ts";
 
 export class LockSpace {
   readonly domain: string;
@@ -157,117 +141,32 @@ export class LockSpace {
     );
   }
 
-  async #request(name: string, options: LockOptions): Promise<HeldLock> {
-    checkLockName(name);
-    const { level = "EX", trylock = false, signal, timeoutMs, queueAfterMs = QUEUE_AFTER_MS } = options;
-    if (level !== "EX" && level !== "PR")
-      throw new TypeError(`lock: '${String(level)}' is no level: PR or EX`);
-    if (timeoutMs !== undefined && !(timeoutMs >= 0)) throw new RangeError("lock: timeoutMs is not a time");
-    if (!(queueAfterMs >= 0)) throw new RangeError("lock: queueAfterMs is not a time");
-    if (this.#state !== "open")
-      throw new O2cbError("O2CB_NOT_JOINED", `the lock space of domain '${this.domain}' was left`, {
-        operation: "lock",
-      });
-    if (signal?.aborted) throw this.#givenUp(name, "O2CB_ABORTED", "rolled-back", { cause: signal.reason });
+  #request(name: string, options: LockOptions): Promise<HeldLock> {
     let resource = this.#resources.get(name);
+    try {
+      // One that is there was looked at when it was made.
+      if (resource === undefined) checkLockName(name);
+      checkOptions(options);
+      if (this.#state !== "open")
+        throw new O2cbError("O2CB_NOT_JOINED", `the lock space of domain '${this.domain}' was left`, {
+          operation: "lock",
+        });
+      if (options.signal?.aborted)
+        throw givenUp(name, this.domain, "O2CB_ABORTED", {
+          outcome: "rolled-back",
+          cause: options.signal.reason,
+        });
+    } catch (error) {
+      return Promise.reject(error);
+    }
     if (resource === undefined) {
       resource = new LockResource(name, this.#owner);
       this.#resources.set(name, resource);
     }
-    return this.#ask(resource, { level, trylock, signal, timeoutMs, queueAfterMs, onStep: options.onStep });
-  }
-
-  #ask(
-    resource: LockResource,
-    options: LockOptions & { level: LockLevel; trylock: boolean; queueAfterMs: number },
-  ): Promise<HeldLock> {
-    const { signal, timeoutMs } = options;
-    const began = performance.now();
-    const { name } = resource;
+    const wanted = resource;
     return new Promise((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined;
-      let told: LockHolder | null = null;
-      const answered = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", abort);
-      };
-      const request: LockRequest = {
-        level: options.level,
-        trylock: options.trylock,
-        queueAfterMs: options.queueAfterMs,
-        grant(held) {
-          answered();
-          resolve(held);
-        },
-        fail(error) {
-          answered();
-          reject(error);
-        },
-        refuse: (holder) => {
-          answered();
-          reject(busy(name, this.domain, holder));
-        },
-        waits: (holder, isQueued) => {
-          if (holder === "here" || (told === holder && !isQueued)) return;
-          told = holder;
-          const waitedMs = Math.round(performance.now() - began);
-          emit(options.onStep, {
-            step: "wait-lock",
-            domain: this.domain,
-            lock: name,
-            holder,
-            isQueued,
-            waitedMs,
-          });
-        },
-      };
-      const giveUp = (code: "O2CB_ABORTED" | "O2CB_TIMEOUT", cause: unknown): void => {
-        if (!resource.withdraw(request)) return;
-        answered();
-        void this.#outcome(resource).then(({ outcome, settled }) =>
-          reject(this.#givenUp(name, code, outcome, { cause, settled, timeoutMs })),
-        );
-      };
-      const abort = (): void => giveUp("O2CB_ABORTED", signal?.reason);
-      signal?.addEventListener("abort", abort, { once: true });
-      if (timeoutMs !== undefined && timeoutMs <= LONGEST_TIMEOUT_MS && !options.trylock)
-        timer = setTimeout(() => giveUp("O2CB_TIMEOUT", undefined), timeoutMs);
-      resource.request(request);
+      wanted.request(new WaitingRequest(wanted, options, resolve, reject));
     });
-  }
-
-  /** What became of a request that was taken back. */
-  async #outcome(
-    resource: LockResource,
-  ): Promise<{ outcome: "rolled-back" | "in-kernel"; settled?: Promise<void> }> {
-    const settled = resource.settled();
-    if (resource.isWanted) return { outcome: "rolled-back" };
-    let timer: NodeJS.Timeout | undefined;
-    const patienceMs = resource.isQueuedInKernel && this.#transport.canCancel !== true ? 0 : UNDO_PATIENCE_MS;
-    const tooLong = new Promise<"late">((resolve) => {
-      timer = setTimeout(() => resolve("late"), patienceMs);
-    });
-    const first = await Promise.race([settled, tooLong]);
-    clearTimeout(timer);
-    return first === "late" ? { outcome: "in-kernel", settled } : { outcome: "rolled-back" };
-  }
-
-  #givenUp(
-    name: string,
-    code: "O2CB_ABORTED" | "O2CB_TIMEOUT",
-    outcome: "rolled-back" | "in-kernel",
-    fields: { cause?: unknown; settled?: Promise<void> | undefined; timeoutMs?: number | undefined },
-  ): O2cbError {
-    const why =
-      code === "O2CB_ABORTED"
-        ? `waiting for lock '${name}' of domain '${this.domain}' was given up`
-        : `lock '${name}' of domain '${this.domain}' was not to be had within ${fields.timeoutMs} ms`;
-    const rest =
-      outcome === "in-kernel"
-        ? "; the kernel still queues for it, and it is given up when it is granted"
-        : "";
-    const { cause, settled } = fields;
-    return new O2cbError(code, why + rest, { operation: "lock", outcome, settled, cause });
   }
 
   /** One timer for all; it keeps no program alive: the end of the process closes as well. */
@@ -282,21 +181,4 @@ export class LockSpace {
     timer.unref();
     return timer;
   }
-}
-
-const refusals = new WeakMap<Error, LockHolder>();
-
-function busy(name: string, domain: string, holder: LockHolder): O2cbError {
-  const who = {
-    here: "another holder in this process has it",
-    process: "another process on this node has it",
-    node: "another node holds it, or keeps it cached",
-  }[holder];
-  const error = new O2cbError(
-    "O2CB_LOCK_BUSY",
-    `lock '${name}' of domain '${domain}' is not to be had now: ${who}`,
-    { operation: "lock" },
-  );
-  refusals.set(error, holder);
-  return error;
 }
