@@ -154,7 +154,7 @@ export interface BlockDeviceFacts {
   parent: string | null;
   /** the kernel's names of devices that stand on it: of the device mapper, md, bcache */
   holders: string[];
-  /** of a mapped device */
+  /** of a mapped device that has a node of this name in /dev/mapper */
   mapperName: string | null;
 }
 

@@ -143,3 +143,37 @@ test("a start that is given up while the kernel waits is an abort, and no stray 
   const error = await t.throwsAsync(call, { instanceOf: O2cbError, code: "O2CB_ABORTED" });
   t.like(error, { errno: -4, syscall: "write", path: join(root, "dev") });
 });
+
+test("block devices are listed, and a scan answers for each device in its place", async (t) => {
+  const listed = await native.listBlockDevices();
+  t.true(listed.every(({ name, bytes }) => name !== "" && typeof bytes === "bigint"));
+  const root = scratch(t);
+  const [none, empty] = [join(root, "none"), join(root, "empty")];
+  writeFileSync(empty, Buffer.alloc(16_384));
+  // The signature and no more: a volume for a scan, with the reason why it is none that can be used.
+  const signed = join(root, "signed");
+  const image = Buffer.alloc(16_384);
+  image.write("OCFSV2", 2048);
+  image.write("\u00e9\u00ff", 2048 + 0x110, "latin1");
+  writeFileSync(signed, image);
+  for (const threads of [1, 8]) {
+    const [first, second, third] = await native.scanVolumes([none, signed, empty], true, threads);
+    t.like(first, { device: none, volume: null, code: "O2CB_BAD_DEVICE" });
+    t.regex(first?.failure ?? "", /none/);
+    t.like(second, { device: signed, code: null, failure: null });
+    t.like(second?.volume, { label: "\u00e9\u00ff", uuid: "0".repeat(32), stackLabel: null, slotMap: null });
+    t.regex(second?.volume?.problem ?? "", /it names a block size of/);
+    t.deepEqual(third, { device: empty, volume: null, code: null, failure: null });
+  }
+  t.deepEqual(await native.scanVolumes([], true, 8), []);
+  await t.throwsAsync(native.scanVolumes([empty], true, -1), { instanceOf: RangeError });
+  const signal = AbortSignal.abort();
+  await t.throwsAsync(native.scanVolumes([empty], true, 1, { signal }), { code: "O2CB_ABORTED" });
+});
+
+test("what is no volume cannot be inspected", async (t) => {
+  const empty = join(scratch(t), "empty");
+  writeFileSync(empty, Buffer.alloc(16_384));
+  await t.throwsAsync(native.inspectVolume(empty), { instanceOf: O2cbError, code: "O2CB_BAD_SUPERBLOCK" });
+  await t.throwsAsync(native.inspectVolume(`${empty}x`), { instanceOf: O2cbError, code: "O2CB_BAD_DEVICE" });
+});

@@ -106,9 +106,13 @@ fn journals_follow_their_inodes() {
         volume.write(inode + 0xB8, &[3, 0, 0, 0, 9, 0, 0, 0]);
         volume.write(inode + 8, &[0xEF, 0xBE, 0xAD, 0xDE]);
         volume.seal(number, 0x80);
-        let journal = *details(&mut volume).unwrap().whole().unwrap().journals.last().unwrap();
-        assert_eq!((journal.block, journal.generation), (number, 0xDEAD_BEEF));
-        assert_eq!((journal.dirty, journal.recovery_generation), (true, 9));
+        let dirty = *details(&mut volume).unwrap().whole().unwrap().journals.last().unwrap();
+        assert_eq!((dirty.block, dirty.generation), (number, 0xDEAD_BEEF));
+        assert_eq!((dirty.dirty, dirty.recovery_generation), (true, 9));
+        // Only the lowest bit says so.
+        volume.write(inode + 0xB8, &[2]);
+        volume.seal(number, 0x80);
+        assert!(!details(&mut volume).unwrap().journals.last().unwrap().dirty);
     }
 }
 

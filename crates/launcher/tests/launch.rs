@@ -149,7 +149,7 @@ fn a_name_that_is_no_command_is_refused() {
     for called in ["fsck.ocfs2", "", "/", "mount.ocfs2/..", "launcher", "mount.ocfs"] {
         let mut command = Command::new(installed.path("launcher"));
         let output = command.arg0(called).env("REPORT", installed.path("report")).output().unwrap();
-        refused(&output, &["mount.ocfs2, o2cb, ocfs2_hb_ctl, tunefs.ocfs2, umount.ocfs2"]);
+        refused(&output, &["mount.ocfs2, mounted.ocfs2, o2cb, ocfs2_hb_ctl, tunefs.ocfs2, umount.ocfs2"]);
         assert!(!installed.path("report").exists(), "{called:?} started node");
     }
     refused(&installed.command("fsck.ocfs2").output().unwrap(), &["fsck.ocfs2"]);

@@ -3,12 +3,12 @@
 //! Facts relied on: `/proc/partitions` lists every device with a size and its partitions, in KiB (kernel block/genhd.c); below
 //! `/sys/dev/block/MAJOR:MINOR`, a link whose last but one part is the whole disk of a partition, a partition has a file
 //! `partition`, `holders` has a link for each device that stands on this one (device mapper, md, bcache), and a mapped device has
-//! its name in `dm/name`. A device that goes away meanwhile is told without these.
+//! its name in `dm/name`. Its node in `/dev/mapper` is user space's, and need not be there. A device that goes away meanwhile is told without these.
 
 use std::path::{Path, PathBuf};
 
 use ocfs2_group_error::Result;
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, FileType, access, major, minor, stat};
 
 use crate::attribute::read_attribute;
 use crate::cancel::Cancel;
@@ -28,7 +28,7 @@ pub struct BlockDevice {
     pub parent: Option<String>,
     /// The kernel's names of what stands on it.
     pub holders: Vec<String>,
-    /// Of a mapped device.
+    /// Of a mapped device that has a node of this name in `/dev/mapper`.
     pub mapper_name: Option<String>,
 }
 
@@ -49,7 +49,7 @@ fn list_of(root: &Path, cancel: &Cancel) -> Result<Vec<BlockDevice>> {
         .filter_map(entry)
         .map(|device| {
             let number = format!("{}:{}", device.number.major, device.number.minor);
-            placed(device, &root.join("sys/dev/block").join(number), cancel)
+            placed(device, root, &root.join("sys/dev/block").join(number), cancel)
         })
         .collect())
 }
@@ -65,11 +65,16 @@ fn entry(line: &str) -> Option<BlockDevice> {
     Some(BlockDevice { name, number, bytes, parent: None, holders: Vec::new(), mapper_name: None })
 }
 
-fn placed(device: BlockDevice, link: &Path, cancel: &Cancel) -> BlockDevice {
+fn placed(device: BlockDevice, root: &Path, link: &Path, cancel: &Cancel) -> BlockDevice {
     let parent =
         if access(link.join("partition"), Access::EXISTS).is_ok() { parent(link, cancel) } else { None };
     let holders = directory::list_files(&link.join("holders"), cancel).unwrap_or_default();
-    let mapper_name = device.name.starts_with("dm-").then(|| mapper_name(link, cancel)).flatten();
+    let mapper_name = device
+        .name
+        .starts_with("dm-")
+        .then(|| mapper_name(link, cancel))
+        .flatten()
+        .filter(|name| is_node(&root.join("dev/mapper").join(name), device.number));
     BlockDevice { parent, holders, mapper_name, ..device }
 }
 
@@ -83,6 +88,14 @@ fn mapper_name(link: &Path, cancel: &Cancel) -> Option<String> {
     let name = String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned();
     // It becomes a path.
     (!name.is_empty() && !name.contains('/')).then_some(name)
+}
+
+/// Whether the path leads to the block device of this number.
+fn is_node(path: &Path, number: DeviceNumber) -> bool {
+    stat(path).is_ok_and(|found| {
+        FileType::from_raw_mode(found.st_mode) == FileType::BlockDevice
+            && number == DeviceNumber { major: major(found.st_rdev), minor: minor(found.st_rdev) }
+    })
 }
 
 #[cfg(test)]
@@ -131,9 +144,31 @@ mod tests {
             [
                 ("sda", 102_400 << 10, None, 0, None),
                 ("sda1", 51_200 << 10, Some("sda"), 1, None),
-                ("dm-0", 4096 << 10, None, 0, Some("mpatha")),
+                // There is no node for it.
+                ("dm-0", 4096 << 10, None, 0, None),
             ]
         );
+    }
+
+    #[test]
+    fn a_mapped_device_with_a_node_of_its_number() {
+        // Only root makes device nodes.
+        if !crate::testing::is_root() {
+            return;
+        }
+        let scratch = Scratch::new();
+        file(scratch.path("proc/partitions"), " 253 0 4096 dm-0\n 253 1 4096 dm-1\n");
+        create_dir_all(scratch.path("dev/mapper")).unwrap();
+        for (minor, node) in [(0, 0), (1, 7)] {
+            file(scratch.path(&format!("sys/dev/block/253:{minor}/dm/name")), &format!("map{minor}\n"));
+            let path = scratch.path(&format!("dev/mapper/map{minor}"));
+            let kind = FileType::BlockDevice;
+            rustix::fs::mknodat(rustix::fs::CWD, &path, kind, 0o600.into(), rustix::fs::makedev(253, node))
+                .unwrap();
+        }
+        let found = list_of(scratch.root(), &Cancel::new()).unwrap();
+        let names: Vec<_> = found.iter().map(|one| one.mapper_name.as_deref()).collect();
+        assert_eq!(names, [Some("map0"), None]);
     }
 
     #[test]
