@@ -176,7 +176,8 @@ test("a UUID that is given asks, a random one does not", async (t) => {
   t.deepEqual(everywhere(machine, uuidOf), [UUID, UUID, UUID]);
   t.is((await tune(machine.kernel, { uuid: NEW_UUID.toLowerCase(), confirm })).outcome, "changed");
   t.deepEqual(everywhere(machine, uuidOf), [NEW_UUID, NEW_UUID, NEW_UUID]);
-  t.deepEqual(questions, Array(2).fill({ about: "uuid", device: DISK, uuid: NEW_UUID }));
+  const question = { about: "uuid", device: DISK, uuid: NEW_UUID } as const;
+  t.deepEqual(questions, [question, question]);
   await t.throwsAsync(tune(machine.kernel, { uuid: UUID }), { instanceOf: TypeError, message: /confirm/ });
 
   const { uuid } = await tune(machine.kernel, { uuid: "random" });
