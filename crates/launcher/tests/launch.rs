@@ -18,7 +18,7 @@ impl Installed {
         fs::create_dir_all(directory.join("sbin")).unwrap();
         // A hard link, since a file just written cannot be executed while another test forks with it open.
         fs::hard_link(env!("CARGO_BIN_EXE_ocfs2-group-launcher"), directory.join("launcher")).unwrap();
-        for name in ["mount.ocfs2", "o2cb", "ocfs2_hb_ctl", "umount.ocfs2", "fsck.ocfs2"] {
+        for name in ["mount.ocfs2", "mounted.ocfs2", "o2cb", "ocfs2_hb_ctl", "umount.ocfs2", "fsck.ocfs2"] {
             symlink("../launcher", directory.join("sbin").join(name)).unwrap();
             fs::write(directory.join(format!("{name}.cjs")), "").unwrap();
         }
@@ -63,7 +63,7 @@ fn refused(output: &Output, needles: &[&str]) {
 #[test]
 fn node_gets_the_bundle_of_the_name_called_and_the_arguments_as_they_are() {
     let installed = Installed::new("arguments");
-    for name in ["mount.ocfs2", "o2cb", "ocfs2_hb_ctl", "umount.ocfs2"] {
+    for name in ["mount.ocfs2", "mounted.ocfs2", "o2cb", "ocfs2_hb_ctl", "umount.ocfs2"] {
         let status = installed.command(name).args(["/dev/a b", "", "-o", "rw,\u{e9}"]).status().unwrap();
         assert_eq!(status.code(), Some(7), "node's own status is handed on");
         assert_eq!(installed.reported("self"), [installed.path("node").to_str().unwrap()]);
