@@ -4,7 +4,8 @@
 //! block, so that a device which writes a sector whole or not at all leaves the old superblock or the new one, whatever the block size.
 //!
 //! The hash of the UUID (byte 0x104) deliberately keeps its value: the kernel starts the hash of each extended attribute's name with it
-//! (fs/ocfs2/xattr.c), so that with another one the names that lie in buckets would not be found again; tunefs.ocfs2 1.8.7 keeps it, too.
+//! (fs/ocfs2/xattr.c), so that with another one the names that lie in buckets would not be found again (seen on 6.1, and fsck.ocfs2
+//! says nothing of it). tunefs.ocfs2 1.8.7 keeps it, too.
 //! Bytes only: which changes make sense, and in which order the copies are written, is decided above.
 
 use crate::bytes::{bytes_at, u16_at, u32_at};
