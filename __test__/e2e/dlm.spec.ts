@@ -4,7 +4,7 @@
 // Facts relied on: kernel-abi 5. The dead threshold is 8, so a node that is gone is noticed after some 16 s.
 import type { ExecutionContext } from "ava";
 import { Client, rawHolder, rawTry } from "./dlm/client.ts";
-import { CLUSTER, format, heldOf, reap, volumeState } from "./ours.ts";
+import { CLUSTER, format, heldOf, KERNEL_LEAVES, PEER_TUNEFS, reap, volumeState } from "./ours.ts";
 import { scenario, sharedLab } from "./scenario.ts";
 import type { Command } from "./vm/command.ts";
 import type { Node } from "./vm/node.ts";
@@ -109,15 +109,29 @@ scenario("the six surprises of dlmfs, and what the library makes of them", async
   await sleeper.kill("SIGKILL");
   await three.end();
 
-  // 5 is of a region's removal, kernel-abi 1.7: the domain of its name pins it.
+  // 5: the domain of a region's name keeps it; one of another name keeps none, and without a region the kernel takes this node out.
   t.not((await a.try(`rmdir /sys/kernel/config/cluster/${CLUSTER}/heartbeat/${uuid}`)).status, 0);
 
   await beside.end();
   await one.end();
   const next = await join(b);
   await next.end();
+  await withoutRegion(t, a);
   await assertFree(t, a, b);
 });
+
+async function withoutRegion(t: ExecutionContext, node: Node): Promise<void> {
+  await node.run([KERNEL_LEAVES, "-S", "-d", DISK, "fifth"]);
+  await node.run("mkdir /dlm/elsewhere; dmesg -C");
+  const lost = rawHolder(node, "ex", "try", "/dlm/elsewhere/lock");
+  await lost.waitForOutput(/held/);
+  await node.run([KERNEL_LEAVES, "-K", "-d", DISK, "fifth"]);
+  await node.run("for i in $(seq 100); do dmesg | grep -q 'evicted node' && exit 0; sleep 0.1; done; exit 1");
+  t.deepEqual(await node.regions(), []);
+  await lost.kill("SIGKILL");
+  await lost.done;
+  await node.run("rm /dlm/elsewhere/lock; rmdir /dlm/elsewhere");
+}
 
 scenario(
   "a value written on one node is read on the other; who holds a lock hears of the node that waits",
@@ -152,12 +166,12 @@ scenario(
     const [a, b] = await prepared();
     const one = await join(a);
     await one.call("lockDown");
-    for (const tool of [`tunefs.ocfs2 -L other ${DISK}`, `fsck.ocfs2 -f -y ${DISK}`]) {
+    for (const tool of [`${PEER_TUNEFS} -L other ${DISK}`, `fsck.ocfs2 -f -y ${DISK}`]) {
       const { status, stdout, stderr } = await b.try(`${tool} </dev/null`);
       t.not(status, 0, `${tool}: ${stdout}${stderr}`);
     }
     await one.call("release");
-    await b.run(`tunefs.ocfs2 -L other ${DISK} </dev/null`);
+    await b.run(`${PEER_TUNEFS} -L other ${DISK} </dev/null`);
     await one.call("lockDown");
     await one.call("release");
 

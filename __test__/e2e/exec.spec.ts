@@ -8,6 +8,7 @@ import {
   reap,
   volumeState,
   type VolumeName,
+  PEER_TUNEFS,
 } from "./ours.ts";
 import { scenario, sharedLab } from "./scenario.ts";
 import type { Node } from "./vm/node.ts";
@@ -60,7 +61,7 @@ scenario(
     const { here, there, ...name } = await prepared();
     const running = here.start(exec("bash", "-c", WAITS), LIMIT);
     await running.waitForOutput(/held/, 180);
-    const tunefs = await there.try(["tunefs.ocfs2", "-L", "other", DEVICE], LIMIT);
+    const tunefs = await there.try([PEER_TUNEFS, "-L", "other", DEVICE], LIMIT);
     t.not(tunefs.status, 0, `${tunefs.stdout}${tunefs.stderr}`);
     const fsck = await there.try(`fsck.ocfs2 -fy ${DEVICE} </dev/null`, LIMIT);
     t.not(fsck.status, 0, `${fsck.stdout}${fsck.stderr}`);
@@ -71,7 +72,7 @@ scenario(
     const { status, stdout, stderr } = await running.done;
     t.deepEqual([status, stdout, stderr], [7, "held\n", ""]);
     await assertFree(t, [here], name);
-    await there.run(["tunefs.ocfs2", "-L", "other", DEVICE], LIMIT);
+    await there.run([PEER_TUNEFS, "-L", "other", DEVICE], LIMIT);
     await there.run(`fsck.ocfs2 -fy ${DEVICE} </dev/null`, LIMIT);
     await assertFree(t, [here, there], name);
   },

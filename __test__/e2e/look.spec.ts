@@ -5,12 +5,11 @@
 import type { ExecutionContext } from "ava";
 import type { VolumeInspection } from "../../ts/look/inspect.ts";
 import type { VolumeHolder } from "../../ts/look/holders.ts";
-import { format } from "./ours.ts";
+import { format, PEER_MOUNTED } from "./ours.ts";
 import { scenario, sharedLab } from "./scenario.ts";
 import type { Node } from "./vm/node.ts";
 
 const OURS = "/sbin/mounted.ocfs2";
-const PEER = "/sbin/mounted.ocfs2.distrib";
 const shared = sharedLab({ nodes: 2, disks: [{ mib: 256 }, { mib: 128 }, { mib: 128 }], limitSeconds: 900 });
 
 type Inspected = VolumeInspection & { holders: VolumeHolder[] | null };
@@ -37,7 +36,7 @@ function slots({ slots: all }: Inspected): string[] {
 async function assertSame(t: ExecutionContext, node: Node): Promise<string> {
   let full = "";
   for (const option of ["-d", "-f"]) {
-    const [ours, theirs] = [await node.run([OURS, option]), await node.run([PEER, option])];
+    const [ours, theirs] = [await node.run([OURS, option]), await node.run([PEER_MOUNTED, option])];
     t.is(ours.stdout, theirs.stdout, option);
     full = ours.stdout;
   }
@@ -103,10 +102,10 @@ scenario("a device that another stands on is told once, by the upper one", async
   try {
     // No udev here: without a node of its name it is told by the kernel's, as the C tool does.
     t.deepEqual(await names(OURS), [...others, "/dev/dm-0"]);
-    t.deepEqual(await names(PEER), [...others, "/dev/vdc", "/dev/dm-0"]);
+    t.deepEqual(await names(PEER_MOUNTED), [...others, "/dev/vdc", "/dev/dm-0"]);
     await a.run("dmsetup mknodes data");
     t.deepEqual(await names(OURS), [...others, "/dev/mapper/data"]);
-    t.deepEqual(await names(PEER), [...others, "/dev/vdc", "/dev/mapper/data"]);
+    t.deepEqual(await names(PEER_MOUNTED), [...others, "/dev/vdc", "/dev/mapper/data"]);
   } finally {
     await a.run("dmsetup remove --noudevsync data");
   }

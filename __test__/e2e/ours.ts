@@ -14,6 +14,8 @@ export const CLUSTER = "lab";
 /** Where `--divert` keeps the C tool. */
 export const PEER_MOUNT = "/sbin/mount.ocfs2.distrib";
 export const PEER_HB_CTL = "/sbin/ocfs2_hb_ctl.distrib";
+export const PEER_TUNEFS = "/sbin/tunefs.ocfs2.distrib";
+export const PEER_MOUNTED = "/sbin/mounted.ocfs2.distrib";
 /** Who leaves at the end of a superblock: nobody by itself, or the kernel through our ocfs2_hb_ctl. */
 export const NOBODY_LEAVES = "/bin/true";
 export const KERNEL_LEAVES = "/sbin/ocfs2_hb_ctl";

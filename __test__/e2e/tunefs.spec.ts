@@ -5,7 +5,7 @@
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import type { ExecutionContext } from "ava";
 import { loadNative } from "../../ts/native.ts";
-import { assertCleanVolume, CLUSTER, format } from "./ours.ts";
+import { assertCleanVolume, CLUSTER, format, PEER_TUNEFS } from "./ours.ts";
 import { scenario, sharedLab } from "./scenario.ts";
 import type { Node } from "./vm/node.ts";
 
@@ -15,7 +15,6 @@ const shared = sharedLab({
   limitSeconds: 2400,
 });
 const [CLUSTERED, PAUSED, LOCAL] = ["/dev/vda", "/dev/vdb", "/dev/vdc"];
-const PEER = "/sbin/tunefs.ocfs2.distrib";
 const SCRIPT = new URL("guest-scripts/tune.mjs", import.meta.url).pathname;
 /** The kernel finds a name in a bucket by a hash that begins with the UUID's. */
 const ATTRIBUTES = new URL("guest-scripts/xattrs.pl", import.meta.url).pathname;
@@ -44,7 +43,7 @@ async function told(
   device: string,
 ): Promise<{ label: string; uuid: string; features: string }> {
   const ask = "%V|%U|%H";
-  const theirs = (await node.run([PEER, "-Q", ask, device])).stdout;
+  const theirs = (await node.run([PEER_TUNEFS, "-Q", ask, device])).stdout;
   const ours = await node.run(["tunefs.ocfs2", "-Q", ask, device]);
   t.is(ours.stdout, theirs);
   const [label = "", uuid = "", features = ""] = theirs.split("|");
@@ -111,7 +110,9 @@ scenario("mounted elsewhere, held by a C tool, held by ours: refused, and by nam
   await a.run("umount /vol");
 
   // It holds the lock while it waits for an answer.
-  const question = a.start(`sleep 600 | ${PEER} --uuid-reset=2A4D1C581FAA42A1A41D26EFC90C1315 ${CLUSTERED}`);
+  const question = a.start(
+    `sleep 600 | ${PEER_TUNEFS} --uuid-reset=2A4D1C581FAA42A1A41D26EFC90C1315 ${CLUSTERED}`,
+  );
   await question.waitForOutput(/Update the UUID/);
   t.is((await b.try(["tunefs.ocfs2", "-L", "no", CLUSTERED])).status, 25);
   await question.kill("SIGKILL");
@@ -119,7 +120,7 @@ scenario("mounted elsewhere, held by a C tool, held by ours: refused, and by nam
 
   const ours = a.start(["node", SCRIPT, "pause", CLUSTERED, "ours"]);
   await ours.waitForOutput(/before the backup/);
-  t.is((await b.try([PEER, "-L", "no", CLUSTERED])).status, 25);
+  t.is((await b.try([PEER_TUNEFS, "-L", "no", CLUSTERED])).status, 25);
   t.not((await b.try(["fsck.ocfs2", "-f", "-y", CLUSTERED])).status, 0);
   t.is((await b.try(["tunefs.ocfs2", "-L", "no", CLUSTERED])).status, 25);
   await ours.kill("SIGKILL");

@@ -292,9 +292,13 @@ export class LockResource {
       try {
         await lock?.release({ drop: true });
       } finally {
-        reservation.release();
+        // First of all: whoever waits for the end looks at the state, whatever the rest comes to.
         this.#state = "idle";
-        this.#pump();
+        try {
+          reservation.release();
+        } finally {
+          this.#pump();
+        }
       }
     })();
     this.#work = ended.catch(() => {});
