@@ -7,31 +7,27 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { getSystemErrorMap } from "node:util";
 import type * as binding from "../native/index.d.ts";
-import { errorCodes, type ErrorCode } from "./error-codes.ts";
 import { O2cbError } from "./errors.ts";
+import { type NativeError, converted, here, withStack } from "./native-errors.ts";
 import type {
   CallOptions,
   DlmLock,
   EventWatch,
   ForegroundProgram,
-  HeartbeatSlot,
   Held,
-  LockLevel,
   Lockspace,
   LockspaceLock,
   Native,
   RangeLock,
   RegionLock,
-  SuperblockChange,
-  WatchEvent,
 } from "./native-types.ts";
+
+import { whole, milliseconds, isExclusive, event, slotList, superblockChange } from "./native-values.ts";
 
 export type * from "./native-types.ts";
 
 type Module = typeof binding;
-type Site = { stack?: string };
 
 const platform = `${process.platform}-${process.arch}-gnu`;
 const moduleFile = `ocfs2-group.${platform}.node`;
@@ -88,78 +84,6 @@ function packageRoot(directory: string): string {
     : packageRoot(parent);
 }
 
-/** What a native error carries besides its message. */
-interface NativeError extends Error {
-  code: string;
-  operation?: string;
-  detail?: string;
-  errno?: number;
-  syscall?: string;
-  path?: string;
-  kernelMessages?: string[];
-  holder?: number;
-}
-
-/** Codes that only repeat the errno: the errno's own text says more. */
-const plainCodes: readonly string[] = [
-  "O2CB_IO",
-  "O2CB_NO_MEMORY",
-  "O2CB_SERVICE_UNAVAILABLE",
-  "O2CB_INTERNAL_FAILURE",
-  "O2CB_PERMISSION_DENIED",
-];
-
-/** `lock region '/x': no such file or directory (ENOENT from open)` */
-function sentence(error: NativeError, code: ErrorCode): string {
-  const [name, text] = (error.errno && getSystemErrorMap().get(error.errno)) || [
-    `errno ${-(error.errno ?? 0)}`,
-  ];
-  const what = error.detail ?? ((plainCodes.includes(code) && text) || errorCodes[code].sentence);
-  const where = error.path === undefined ? "" : ` '${error.path}'`;
-  const from = error.syscall === undefined ? "" : ` (${name} from ${error.syscall})`;
-  return `${error.operation?.replaceAll("-", " ")}${where}: ${what}${from}`;
-}
-
-/** What the caller gets for what the native module threw. */
-function converted(error: NativeError, site: Site, signal?: AbortSignal): Error {
-  if (error.operation === undefined || !Object.hasOwn(errorCodes, error.code)) {
-    return withStack(
-      new TypeError(error.message || `a wrong argument: ${error.code}`, { cause: error }),
-      site,
-    );
-  }
-  const code = error.code as ErrorCode;
-  const cause: unknown = code === "O2CB_ABORTED" ? signal?.reason : undefined;
-  const { operation, errno, syscall, path, kernelMessages, holder } = error;
-  const fields = { operation, errno, syscall, path, kernelMessages, holder, cause };
-  return withStack(new O2cbError(code, sentence(error, code), fields), site);
-}
-
-function withStack<E extends Error>(error: E, { stack = "" }: Site): E {
-  const frames = stack.indexOf("\n    at ");
-  error.stack = `${error.name}: ${error.message}${frames < 0 ? "" : stack.slice(frames)}`;
-  return error;
-}
-
-function here(above: (...args: never[]) => unknown): Site {
-  const site: Site = {};
-  Error.captureStackTrace(site, above);
-  return site;
-}
-
-/** A number that survives Node-API: whole, from 0 to `max`. */
-function whole(name: string, value: number, max = 0xffff_ffff): number {
-  if (!Number.isInteger(value) || value < 0 || value > max) {
-    throw new RangeError(`${name} must be a whole number from 0 to ${max}, not ${String(value)}`);
-  }
-  return value;
-}
-
-/** A duration in milliseconds; Infinity is the longest there is, 49 days. */
-function milliseconds(name: string, value: number): number {
-  return whole(name, value === Infinity ? 0xffff_ffff : Math.ceil(value));
-}
-
 interface Connected {
   cancellations: Set<binding.Cancellation>;
   abort(): void;
@@ -184,51 +108,6 @@ function connect(signal: AbortSignal, cancellation: binding.Cancellation): () =>
       connected.delete(signal);
       signal.removeEventListener("abort", abort);
     }
-  };
-}
-
-function isExclusive(level: LockLevel): boolean {
-  if (level !== "PR" && level !== "EX") throw new TypeError(`'${String(level)}' is no level of a lock`);
-  return level === "EX";
-}
-
-function event({ kind, id, name }: binding.WatchEvent): WatchEvent {
-  if (kind === "changed") return { kind, id, name };
-  return kind === "mounts" || kind === "lost" ? { kind } : { kind, id };
-}
-
-/** Three words for each slot: crates/binding/volumes.rs. A word is cheap as two halves, dear as a BigInt. */
-function slotList(words: BigUint64Array): HeartbeatSlot[] {
-  const halves = new Uint32Array(words.buffer, words.byteOffset, words.length * 2);
-  const slots: HeartbeatSlot[] = [];
-  for (let slot = 0; slot * 3 < words.length; slot++) {
-    const rest = halves[slot * 6 + 4] ?? 0;
-    slots.push({
-      slot,
-      valid: (rest & 1) === 1,
-      sequence: words[slot * 3] ?? 0n,
-      node: (rest >>> 8) & 0xff,
-      generation: words[slot * 3 + 1] ?? 0n,
-      deadMs: halves[slot * 6 + 5] ?? 0,
-    });
-  }
-  return slots;
-}
-
-/** A change as bytes: what the disk holds are no strings. */
-function superblockChange({ label, uuid, local, stamp }: SuperblockChange): binding.SuperblockChange {
-  return {
-    classic: stamp === null,
-    ...(label !== undefined && { label: Buffer.from(label) }),
-    ...(uuid !== undefined && { uuid: Buffer.from(uuid, "hex") }),
-    ...(local !== undefined && { local }),
-    ...(stamp && {
-      stamp: {
-        stack: Buffer.from(stamp.stack),
-        flags: whole("flags", stamp.flags, 255),
-        cluster: Buffer.from(stamp.cluster),
-      },
-    }),
   };
 }
 

@@ -1,0 +1,69 @@
+// What the native module throws, as O2cbError with the caller's stack.
+//
+// Facts relied on: errors made on the JavaScript thread for another thread's work have no frames of the caller, so they are taken when the
+// call starts.
+import { getSystemErrorMap } from "node:util";
+import { errorCodes, type ErrorCode } from "./error-codes.ts";
+import { O2cbError } from "./errors.ts";
+
+/** Where a call was made. */
+export type Site = { stack?: string };
+
+/** What a native error carries besides its message. */
+export interface NativeError extends Error {
+  code: string;
+  operation?: string;
+  detail?: string;
+  errno?: number;
+  syscall?: string;
+  path?: string;
+  kernelMessages?: string[];
+  holder?: number;
+}
+
+/** Codes that only repeat the errno: the errno's own text says more. */
+const plainCodes: readonly string[] = [
+  "O2CB_IO",
+  "O2CB_NO_MEMORY",
+  "O2CB_SERVICE_UNAVAILABLE",
+  "O2CB_INTERNAL_FAILURE",
+  "O2CB_PERMISSION_DENIED",
+];
+
+/** `lock region '/x': no such file or directory (ENOENT from open)` */
+export function sentence(error: NativeError, code: ErrorCode): string {
+  const [name, text] = (error.errno && getSystemErrorMap().get(error.errno)) || [
+    `errno ${-(error.errno ?? 0)}`,
+  ];
+  const what = error.detail ?? ((plainCodes.includes(code) && text) || errorCodes[code].sentence);
+  const where = error.path === undefined ? "" : ` '${error.path}'`;
+  const from = error.syscall === undefined ? "" : ` (${name} from ${error.syscall})`;
+  return `${error.operation?.replaceAll("-", " ")}${where}: ${what}${from}`;
+}
+
+/** What the caller gets for what the native module threw. */
+export function converted(error: NativeError, site: Site, signal?: AbortSignal): Error {
+  if (error.operation === undefined || !Object.hasOwn(errorCodes, error.code)) {
+    return withStack(
+      new TypeError(error.message || `a wrong argument: ${error.code}`, { cause: error }),
+      site,
+    );
+  }
+  const code = error.code as ErrorCode;
+  const cause: unknown = code === "O2CB_ABORTED" ? signal?.reason : undefined;
+  const { operation, errno, syscall, path, kernelMessages, holder } = error;
+  const fields = { operation, errno, syscall, path, kernelMessages, holder, cause };
+  return withStack(new O2cbError(code, sentence(error, code), fields), site);
+}
+
+export function withStack<E extends Error>(error: E, { stack = "" }: Site): E {
+  const frames = stack.indexOf("\n    at ");
+  error.stack = `${error.name}: ${error.message}${frames < 0 ? "" : stack.slice(frames)}`;
+  return error;
+}
+
+export function here(above: (...args: never[]) => unknown): Site {
+  const site: Site = {};
+  Error.captureStackTrace(site, above);
+  return site;
+}
