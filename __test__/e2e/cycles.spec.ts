@@ -18,7 +18,7 @@ import type { Node } from "./vm/node.ts";
 const numberFrom = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise);
 /** of each node */
 const CYCLES = numberFrom("OCFS2_GROUP_CYCLES", 300);
-const VOLUMES = numberFrom("OCFS2_GROUP_VOLUMES", 6);
+const VOLUMES = numberFrom("OCFS2_GROUP_VOLUMES", 8);
 /** so that a run says how far it is, and ends early when something is wrong */
 const PARTS = Math.min(5, CYCLES);
 const SEED = numberFrom("OCFS2_GROUP_SEED", randomInt(2 ** 31));
