@@ -1,8 +1,8 @@
 // The only import of the native module: finds and loads it, and makes it the interface `Native` of native-types.ts.
 // It checks numbers, connects AbortSignals, and turns the module's errors into O2cbError with the caller's stack.
 //
-// Facts relied on: errors made on the JavaScript thread for another thread's work have no frames of the caller, so they are taken
-// when the call starts; a cancellation object serves one call; numbers out of range would be wrapped silently by Node-API.
+// Facts relied on: errors made on the JavaScript thread for another thread's work have no frames of the caller (native-errors.ts); a
+// cancellation object serves one call; numbers out of range would be wrapped silently by Node-API.
 // It holds no policy, and reads no environment: the file loaded is the package's own, or the platform package's.
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -118,17 +118,16 @@ function wrap(module: Module): Native {
     { signal }: CallOptions,
     start: (cancellation: binding.Cancellation | null) => Promise<T>,
   ): Promise<T> {
-    const site = here(run);
     if (signal?.aborted) {
       const message = `${operation.replaceAll("-", " ")}: the caller gave up before it started`;
-      throw withStack(new O2cbError("O2CB_ABORTED", message, { operation, cause: signal.reason }), site);
+      throw withStack(new O2cbError("O2CB_ABORTED", message, { operation, cause: signal.reason }), here(run));
     }
     const cancellation = signal === undefined ? null : new module.Cancellation();
     const disconnect = signal && cancellation && connect(signal, cancellation);
     try {
       return await start(cancellation);
     } catch (error) {
-      throw error instanceof RangeError ? error : converted(error as NativeError, site, signal);
+      throw error instanceof RangeError ? error : converted(error as NativeError, here(run), signal);
     } finally {
       disconnect?.();
     }

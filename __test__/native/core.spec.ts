@@ -126,7 +126,7 @@ test.serial("an error names operation, path, errno and call, and has the caller'
     error.message,
     "read attribute '/nonexistent/attribute': no such file or directory (ENOENT from open)",
   );
-  t.regex(sure(error.stack), /^O2cbError: read attribute .*\n    at .*\n[^]*someCaller/);
+  t.regex(sure(error.stack), /^O2cbError: read attribute .*\n    at [^]*someCaller/);
 });
 
 test.serial("wrong arguments are TypeError and RangeError", async (t) => {
