@@ -1,5 +1,7 @@
 // The command line of tunefs.ocfs2: what it asks the library for, questions, lines, statuses, and what is refused by name.
+import { readFileSync } from "node:fs";
 import test from "ava";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import { O2cbError, type ErrorCode } from "../../ts/errors.ts";
 import { helpOf } from "../../ts/cli/help.ts";
 import { parseArguments } from "../../ts/cli/argv.ts";
@@ -156,6 +158,12 @@ test.serial("--json writes the result alone", async (t) => {
   const asked = JSON.parse((await run("-Q x --json /dev/sdb")).stdout.join("\n")) as { result: object };
   t.like(asked.result, { label: "one", slots: 4 });
   t.false("labelBytes" in asked.result);
+  const schema = readFileSync(new URL("../../docs/schemas/tunefs.json", import.meta.url), "utf8");
+  const fits = new Ajv2020({ strict: true, strictTypes: false }).compile(JSON.parse(schema) as object);
+  for (const line of ["-L new --json", "-Q x --json", "--undo /undo --json", "-L new --dry-run --json"]) {
+    const printed = JSON.parse((await run(`${line} /dev/sdb`)).stdout.join("\n")) as object;
+    t.true(fits(printed), `${line}: ${JSON.stringify(fits.errors)}`);
+  }
 });
 
 test.serial(
