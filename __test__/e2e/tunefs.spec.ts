@@ -9,12 +9,16 @@ import { assertCleanVolume, CLUSTER, format, PEER_TUNEFS } from "./ours.ts";
 import { scenario, sharedLab } from "./scenario.ts";
 import type { Node } from "./vm/node.ts";
 
+const [CLUSTERED, PAUSED, LOCAL] = ["/dev/vda", "/dev/vdb", "/dev/vdc"];
+/** One small volume of each, from /dev/vdd on. */
+const SHAPES = [512, 1024, 2048, 4096].flatMap((blockBytes) =>
+  ["metaecc", "nometaecc"].map((checks) => ({ blockBytes, checks })),
+);
 const shared = sharedLab({
   nodes: 3,
-  disks: [{ mib: 1200 }, { mib: 1200 }, { mib: 1200 }],
+  disks: [{ mib: 1200 }, { mib: 1200 }, { mib: 1200 }, ...SHAPES.map(() => ({ mib: 64 }))],
   limitSeconds: 2400,
 });
-const [CLUSTERED, PAUSED, LOCAL] = ["/dev/vda", "/dev/vdb", "/dev/vdc"];
 const SCRIPT = new URL("guest-scripts/tune.mjs", import.meta.url).pathname;
 /** The kernel finds a name in a bucket by a hash that begins with the UUID's. */
 const ATTRIBUTES = new URL("guest-scripts/xattrs.pl", import.meta.url).pathname;
@@ -92,6 +96,34 @@ scenario(
     t.is((await a.run(["o2cluster", "-o", CLUSTERED])).stdout.trim(), `o2cb,${CLUSTER},local`);
     t.deepEqual(await told(t, a, CLUSTERED), before);
     await mountOnce(c, CLUSTERED, "grep -q text /vol/file");
+    await Promise.all([a, c].map((node) => node.assertNothingLeft()));
+  },
+);
+
+scenario(
+  "blocks of 512 to 4096 bytes, with checksums and without: clean after each change, and mounted",
+  async (t) => {
+    t.timeout(900_000);
+    const [a, , c] = await prepared();
+    await Promise.all(
+      SHAPES.map(async ({ blockBytes, checks }, index) => {
+        const device = `/dev/vd${String.fromCharCode("d".charCodeAt(0) + index)}`;
+        await format(a, device, { slots: 2, more: `-b ${blockBytes} --fs-features=${checks}` });
+        const before = await told(t, a, device);
+        t.is(before.features.includes("metaecc"), checks === "metaecc", device);
+        await a.run(["tunefs.ocfs2", "-L", `blocks of ${blockBytes}`, device]);
+        const labelled = await told(t, a, device);
+        t.deepEqual(labelled, { ...before, label: `blocks of ${blockBytes}` });
+        const changed = await a.run(["tunefs.ocfs2", "-U", device]);
+        const renamed = await told(t, a, device);
+        t.not(renamed.uuid, before.uuid);
+        t.deepEqual(renamed, { ...labelled, uuid: renamed.uuid });
+        await c.run(`mkdir -p /m${device} && mount -t ocfs2 ${device} /m${device} && umount /m${device}`);
+        const undoFile = /--undo (\S+)/.exec(changed.stdout)?.[1] ?? "";
+        await a.run(["tunefs.ocfs2", "--undo", undoFile, device]);
+        t.deepEqual(await told(t, a, device), labelled);
+      }),
+    );
     await Promise.all([a, c].map((node) => node.assertNothingLeft()));
   },
 );
