@@ -99,8 +99,9 @@ async function prepareToolchain(names) {
     headline("what the tests need");
     await prepare("modules");
     if (names.some((name) => name !== "unit")) await prepare("rust");
-    // The C tools come with the machines, and tests of the cheaper tiers compare with them: on a new machine those would be skipped.
-    if (process.env.OCFS2_GROUP_MACHINES === "required") await prepare("machines");
+    // The C tools come with the machines, and tests of the cheaper tiers compare with them, some through the native module: on a new machine
+    // they would be skipped.
+    if (process.env.OCFS2_GROUP_MACHINES === "required") await prepare("machines", "native");
     return true;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
