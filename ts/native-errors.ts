@@ -6,9 +6,6 @@ import { getSystemErrorMap } from "node:util";
 import { errorCodes, type ErrorCode } from "./error-codes.ts";
 import { O2cbError } from "./errors.ts";
 
-/** Where a call was made. */
-export type Site = { stack?: string };
-
 /** What a native error carries besides its message. */
 export interface NativeError extends Error {
   code: string;
@@ -31,7 +28,7 @@ const plainCodes: readonly string[] = [
 ];
 
 /** `lock region '/x': no such file or directory (ENOENT from open)` */
-export function sentence(error: NativeError, code: ErrorCode): string {
+function sentence(error: NativeError, code: ErrorCode): string {
   const [name, text] = (error.errno && getSystemErrorMap().get(error.errno)) || [
     `errno ${-(error.errno ?? 0)}`,
   ];
@@ -41,29 +38,24 @@ export function sentence(error: NativeError, code: ErrorCode): string {
   return `${error.operation?.replaceAll("-", " ")}${where}: ${what}${from}`;
 }
 
+/** The function of the core's interface that is at work: the stack begins with who called it. */
+type Above = (...args: never[]) => unknown;
+
 /** What the caller gets for what the native module threw. */
-export function converted(error: NativeError, site: Site, signal?: AbortSignal): Error {
-  if (error.operation === undefined || !Object.hasOwn(errorCodes, error.code)) {
+export function converted(error: NativeError, above: Above, signal?: AbortSignal): Error {
+  if (error.operation === undefined || !Object.hasOwn(errorCodes, error.code))
     return withStack(
       new TypeError(error.message || `a wrong argument: ${error.code}`, { cause: error }),
-      site,
+      above,
     );
-  }
   const code = error.code as ErrorCode;
   const cause: unknown = code === "O2CB_ABORTED" ? signal?.reason : undefined;
   const { operation, errno, syscall, path, kernelMessages, holder } = error;
   const fields = { operation, errno, syscall, path, kernelMessages, holder, cause };
-  return withStack(new O2cbError(code, sentence(error, code), fields), site);
+  return withStack(new O2cbError(code, sentence(error, code), fields), above);
 }
 
-export function withStack<E extends Error>(error: E, { stack = "" }: Site): E {
-  const frames = stack.indexOf("\n    at ");
-  error.stack = `${error.name}: ${error.message}${frames < 0 ? "" : stack.slice(frames)}`;
+export function withStack<E extends Error>(error: E, above: Above): E {
+  Error.captureStackTrace(error, above);
   return error;
-}
-
-export function here(above: (...args: never[]) => unknown): Site {
-  const site: Site = {};
-  Error.captureStackTrace(site, above);
-  return site;
 }

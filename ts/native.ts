@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type * as binding from "../native/index.d.ts";
 import { O2cbError } from "./errors.ts";
-import { type NativeError, converted, here, withStack } from "./native-errors.ts";
+import { type NativeError, converted, withStack } from "./native-errors.ts";
 import type {
   CallOptions,
   DlmLock,
@@ -120,14 +120,14 @@ function wrap(module: Module): Native {
   ): Promise<T> {
     if (signal?.aborted) {
       const message = `${operation.replaceAll("-", " ")}: the caller gave up before it started`;
-      throw withStack(new O2cbError("O2CB_ABORTED", message, { operation, cause: signal.reason }), here(run));
+      throw withStack(new O2cbError("O2CB_ABORTED", message, { operation, cause: signal.reason }), run);
     }
     const cancellation = signal === undefined ? null : new module.Cancellation();
     const disconnect = signal && cancellation && connect(signal, cancellation);
     try {
       return await start(cancellation);
     } catch (error) {
-      throw error instanceof RangeError ? error : converted(error as NativeError, here(run), signal);
+      throw error instanceof RangeError ? error : converted(error as NativeError, run, signal);
     } finally {
       disconnect?.();
     }
@@ -137,7 +137,7 @@ function wrap(module: Module): Native {
     try {
       return call();
     } catch (error) {
-      throw converted(error as NativeError, here(now));
+      throw converted(error as NativeError, now);
     }
   }
 

@@ -6,15 +6,20 @@
 // the volume nor the cluster's name with the stamp (kernel-abi 1.3, 1.6), so this is where it is looked at.
 //
 // Nothing here writes, and nothing asks the cluster.
-import { O2cbError } from "./errors.ts";
+import { isCode, O2cbError } from "./errors.ts";
 import type { DeviceNumber, Native, RegionGeometry, VolumeFacts } from "./native-types.ts";
 import { emit, type HeartbeatMode, type OnStep } from "./steps.ts";
 
-const INCOMPAT_HEARTBEAT_DEVICE = 0x2;
-const INCOMPAT_LOCAL_MOUNT = 0x8;
-const INCOMPAT_USERSPACE_STACK = 0x80;
-const INCOMPAT_CLUSTER_INFO = 0x4000;
-const STACK_FLAG_GLOBAL_HEARTBEAT = 0x1;
+/** Bits of the incompatible features (disk-format 1.4). */
+export const INCOMPAT = {
+  heartbeatDevice: 0x2,
+  localMount: 0x8,
+  userspaceStack: 0x80,
+  extendedSlotMap: 0x100,
+  clusterInfo: 0x4000,
+} as const;
+/** Bit of the stack's flags (disk-format 1.3). */
+export const GLOBAL_HEARTBEAT = 0x1;
 
 /** The kernel accepts 255 blocks at most, one for each node number (kernel-abi 1.6). */
 const HEARTBEAT_BLOCKS = 255;
@@ -68,11 +73,19 @@ export async function openVolume(
   device: string,
   options: OpenVolumeOptions = {},
 ): Promise<Volume> {
-  if (typeof device !== "string" || device === "" || device.includes("\0")) {
-    throw new TypeError("openVolume: the device must be a non-empty path");
-  }
+  return (await openWithFacts(native, device, options)).volume;
+}
+
+/** The same, with what the disk says in its own terms. */
+export async function openWithFacts(
+  native: Native,
+  device: string,
+  options: OpenVolumeOptions = {},
+): Promise<{ volume: Volume; facts: VolumeFacts }> {
+  checkDevicePath("openVolume", device);
   emit(options.onStep, { step: "read-volume", device });
-  const volume = judge(await native.readVolume(device, { signal: options.signal }), options.anyStack);
+  const facts = await native.readVolume(device, { signal: options.signal });
+  const volume = judge(facts, options.anyStack);
   emit(options.onStep, {
     step: "volume",
     device,
@@ -82,7 +95,13 @@ export async function openVolume(
     cluster: volume.cluster,
     mode: volume.isLocal ? "none" : volume.heartbeatMode,
   });
-  return volume;
+  return { volume, facts };
+}
+
+/** @throws TypeError, which names the function that was called */
+export function checkDevicePath(caller: string, device: unknown): void {
+  if (typeof device !== "string" || device === "" || device.includes("\0"))
+    throw new TypeError(`${caller}: the device must be a non-empty path`);
 }
 
 function judge(facts: VolumeFacts, anyStack = false): Volume {
@@ -92,7 +111,7 @@ function judge(facts: VolumeFacts, anyStack = false): Volume {
       path: facts.device,
     });
   }
-  const hasClusterInfo = (facts.featureIncompat & (INCOMPAT_USERSPACE_STACK | INCOMPAT_CLUSTER_INFO)) !== 0;
+  const hasClusterInfo = (facts.featureIncompat & (INCOMPAT.userspaceStack | INCOMPAT.clusterInfo)) !== 0;
   const stack = hasClusterInfo ? (facts.stackLabel ?? "") : CLASSIC_STACK;
   // The kernel refuses a label with a NUL inside its four bytes (disk-format 1.3).
   if (Buffer.byteLength(stack) !== 4 && !anyStack) {
@@ -107,9 +126,9 @@ function judge(facts: VolumeFacts, anyStack = false): Volume {
     );
   }
   const isGlobal =
-    (facts.featureIncompat & INCOMPAT_CLUSTER_INFO) !== 0 &&
+    (facts.featureIncompat & INCOMPAT.clusterInfo) !== 0 &&
     stack === CLASSIC_STACK &&
-    (facts.stackFlags & STACK_FLAG_GLOBAL_HEARTBEAT) !== 0;
+    (facts.stackFlags & GLOBAL_HEARTBEAT) !== 0;
   return {
     device: facts.device,
     deviceNumber: facts.deviceNumber,
@@ -121,8 +140,8 @@ function judge(facts: VolumeFacts, anyStack = false): Volume {
     clusterBytes: facts.clusterBytes,
     sectorBytes: facts.sectorBytes,
     maxSlots: facts.maxSlots,
-    isLocal: (facts.featureIncompat & INCOMPAT_LOCAL_MOUNT) !== 0,
-    isHeartbeatDevice: (facts.featureIncompat & INCOMPAT_HEARTBEAT_DEVICE) !== 0,
+    isLocal: (facts.featureIncompat & INCOMPAT.localMount) !== 0,
+    isHeartbeatDevice: (facts.featureIncompat & INCOMPAT.heartbeatDevice) !== 0,
     hasClusterInfo,
     stack,
     cluster: hasClusterInfo ? facts.clusterName || null : null,
@@ -169,6 +188,17 @@ export function heartbeatGeometry(volume: Volume): RegionGeometry {
   if (startBlock === 0n)
     return fail("O2CB_BAD_HEARTBEAT_FILE", `the heartbeat file on '${volume.device}' begins at block 0`);
   return { startBlock, blockBytes: sectorBytes, blocks: HEARTBEAT_BLOCKS };
+}
+
+/** The same, or why there is no area that can be used. */
+export function heartbeatArea(volume: Volume): { geometry: RegionGeometry } | { why: string } {
+  try {
+    return { geometry: heartbeatGeometry(volume) };
+  } catch (error) {
+    if (isCode(error, "O2CB_BAD_HEARTBEAT_FILE", "O2CB_INVALID_BLOCK_SIZE"))
+      return { why: (error as Error).message };
+    throw error;
+  }
 }
 
 /** Whether a text can be a region's name: 32 upper-case hexadecimal digits (group-api K8, B10). */

@@ -123,7 +123,8 @@ async function ours(...argv: string[]): Promise<{ status: number; out: string; e
   const out: Uint8Array[] = [];
   const err: string[] = [];
   const terminal = {
-    out: (line: string | Uint8Array) => void out.push(Buffer.from(line), Buffer.from("\n")),
+    out: (line: string) => void out.push(Buffer.from(`${line}\n`)),
+    write: (bytes: Uint8Array) => void out.push(bytes),
     err: (line: string) => void err.push(line),
     isWatched: () => false,
   };

@@ -37,7 +37,8 @@ function terminal(isWatched = false): Played {
   return {
     stdout,
     stderr,
-    out: (line) => stdout.push(String(line)),
+    out: (line) => stdout.push(line),
+    write: (bytes) => stdout.push(String(bytes)),
     err: (line) => stderr.push(line),
     isWatched: () => isWatched,
   };

@@ -113,6 +113,7 @@ async function run(line: string | string[], parts: Partial<HbCtlLibrary> = {}, c
   });
   const terminal = {
     out: (text: string) => void stdout.push(text),
+    write: (bytes: Uint8Array) => void stdout.push(String(bytes)),
     err: (text: string) => void stderr.push(text),
     isWatched: () => false,
   };
@@ -520,6 +521,7 @@ test("over the fake kernel: a service is started, counted and stopped, and nothi
     const stderr: string[] = [];
     const terminal = {
       out: (text: string) => void stdout.push(text),
+      write: (bytes: Uint8Array) => void stdout.push(String(bytes)),
       err: (text: string) => void stderr.push(text),
       isWatched: () => false,
     };

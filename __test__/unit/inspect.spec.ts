@@ -23,7 +23,8 @@ process.setMaxListeners(0);
 async function run(kernel: FakeKernel, ...argv: string[]) {
   const [lines, err]: [string[], string[]] = [[], []];
   const terminal = {
-    out: (line: string | Uint8Array) => void lines.push(String(line)),
+    out: (line: string) => void lines.push(line),
+    write: (bytes: Uint8Array) => void lines.push(String(bytes)),
     err: (line: string) => void err.push(line),
     isWatched: () => false,
   };

@@ -15,13 +15,15 @@ async function run(kernel: FakeKernel, ...argv: string[]) {
   const out: Buffer[] = [];
   const err: string[] = [];
   const terminal = {
-    out: (line: string | Uint8Array) => void out.push(Buffer.from(line)),
+    out: (line: string) => void out.push(Buffer.from(`${line}\n`)),
+    write: (bytes: Uint8Array) => void out.push(Buffer.from(bytes)),
     err: (line: string) => void err.push(line),
     isWatched: () => false,
   };
   const program = { job: mountedJob(), check: checkMounted, help: () => "help" };
   const status = await runCli(program, argv, terminal, async () => kernel.process());
-  return { status, lines: out.map(String), bytes: Buffer.concat(out), err };
+  const bytes = Buffer.concat(out);
+  return { status, lines: String(bytes).split("\n").slice(0, -1), bytes, err };
 }
 
 /** A machine whose only disks are these. */

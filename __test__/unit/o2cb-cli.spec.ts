@@ -21,6 +21,7 @@ async function run(line: string, table?: readonly Subcommand[]) {
   const stderr: string[] = [];
   const terminal = {
     out: (text: string) => void stdout.push(text),
+    write: (bytes: Uint8Array) => void stdout.push(String(bytes)),
     err: (text: string) => void stderr.push(text),
     isWatched: () => false,
   };

@@ -87,7 +87,7 @@ function declared({ short, long, kind, description }: OptionSyntax): unknown {
 
 function terminalOf({ stdout, stderr }: BaseContext): Terminal {
   return {
-    out: (line) => void stdout.write(Buffer.concat([Buffer.from(line), Buffer.from("\n")])),
+    out: (line) => void stdout.write(`${line}\n`),
     write: (bytes) => void stdout.write(bytes),
     err: (line) => void stderr.write(`${line}\n`),
     isWatched: () => (stderr as Partial<NodeJS.WriteStream>).isTTY === true,

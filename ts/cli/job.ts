@@ -25,8 +25,8 @@ export interface JobResult {
   /** what --json writes; null where it was written already */
   data: object | null;
   /** the result itself, one line each, where --json was not asked for */
-  lines?: (string | Uint8Array)[];
-  /** the same as bytes, with no line's end added */
+  lines?: string[];
+  /** the same as bytes, with no line's end added; instead of `lines` */
   raw?: Uint8Array;
   /** told with -v */
   details: string[];
@@ -90,7 +90,7 @@ export async function perform(
       if (result.data !== null) terminal.out(resultLine(result.data, status));
     } else {
       for (const line of result.lines ?? []) terminal.out(line);
-      if (result.raw !== undefined) tellRaw(result.raw, terminal);
+      if (result.raw !== undefined) terminal.write(result.raw);
       if (style.verbose) for (const detail of result.details) terminal.out(`${style.name}: ${detail}`);
     }
     return status;
@@ -103,11 +103,6 @@ export async function perform(
   } finally {
     watch.release();
   }
-}
-
-function tellRaw(bytes: Uint8Array, terminal: Terminal): void {
-  if (terminal.write === undefined) terminal.out(new TextDecoder().decode(bytes));
-  else terminal.write(bytes);
 }
 
 /** The volume's type as mount(8) passes it: `ocfs2`, or `ocfs2` with a subtype. */

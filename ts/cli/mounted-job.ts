@@ -86,7 +86,7 @@ function result(found: DetectedVolumes, isFull: boolean, isNamed: boolean): JobR
   const unread = failures.map(({ message }) => message);
   return {
     data: { volumes: volumes.map(plain), failures, skipped },
-    lines: isFull ? fullLines(volumes) : detectLines(volumes),
+    raw: isFull ? fullLines(volumes) : detectLines(volumes),
     details: [...(isNamed ? [] : unread), ...skipped.map(({ device, reason }) => `${device}: ${reason}`)],
     // What was named, or is shown and damaged, is not passed over in silence.
     notices: [...(isNamed ? unread : []), ...damage],
@@ -98,22 +98,19 @@ function plain({ labelBytes: _label, clusterBytes: _cluster, ...volume }: Detect
   return volume;
 }
 
-export function detectLines(volumes: readonly DetectedVolume[]): Uint8Array[] {
+export function detectLines(volumes: readonly DetectedVolume[]): Uint8Array {
   const column = columns(volumes);
   const uuid = (text: string): string => text.padEnd(UUID_WIDTH);
-  return [
-    bytes(`${column(null)}  ${uuid("UUID")}  Label`),
-    ...volumes.map((volume) => bytes(`${column(volume)}  ${uuid(volume.uuid)}  ${shown(volume.labelBytes)}`)),
-  ];
+  return bytes([
+    `${column(null)}  ${uuid("UUID")}  Label`,
+    ...volumes.map((volume) => `${column(volume)}  ${uuid(volume.uuid)}  ${shown(volume.labelBytes)}`),
+  ]);
 }
 
-export function fullLines(volumes: readonly DetectedVolume[]): Uint8Array[] {
+function fullLines(volumes: readonly DetectedVolume[]): Uint8Array {
   const usable = volumes.filter(({ isUnusable }) => !isUnusable);
   const column = columns(usable);
-  return [
-    bytes(`${column(null)}  Nodes`),
-    ...usable.map((volume) => bytes(`${column(volume)}  ${nodes(volume)}`)),
-  ];
+  return bytes([`${column(null)}  Nodes`, ...usable.map((volume) => `${column(volume)}  ${nodes(volume)}`)]);
 }
 
 function nodes({ isHeartbeatDevice, slots }: DetectedVolume): string {
@@ -154,7 +151,8 @@ function columns(volumes: readonly DetectedVolume[]): (volume: DetectedVolume | 
 
 /** One character for each byte of the text. */
 const latin1 = (text: string): string => Buffer.from(text).toString("latin1");
-const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1");
+/** Lines of such characters, as the bytes. */
+const bytes = (lines: readonly string[]): Uint8Array => Buffer.from(`${lines.join("\n")}\n`, "latin1");
 
 /** What comes from a disk must not make lines or drive a terminal. */
 function shown(text: string): string {

@@ -3,10 +3,10 @@
 import { fstatSync, writeSync } from "node:fs";
 
 export interface Terminal {
-  /** a line for standard output; as bytes where it holds what is no text, such as a volume's label */
-  out(line: string | Uint8Array): void;
-  /** bytes for standard output, as they are; without it they are a line */
-  write?(bytes: Uint8Array): void;
+  /** a line for standard output */
+  out(line: string): void;
+  /** bytes for standard output, as they are: what holds no text, such as a volume's label */
+  write(bytes: Uint8Array): void;
   /** a line for standard error */
   err(line: string): void;
   /** whether a person watches standard error */
@@ -21,9 +21,9 @@ const MEMORY_DEVICES = 1;
 const PATIENCE_MS = 1000;
 
 export const systemTerminal: Terminal = {
-  out: (line) => write(STDOUT, lineOf(line)),
+  out: (line) => write(STDOUT, Buffer.from(`${line}\n`)),
   write: (bytes) => write(STDOUT, bytes),
-  err: (line) => write(STDERR, lineOf(line)),
+  err: (line) => write(STDERR, Buffer.from(`${line}\n`)),
   isWatched() {
     try {
       const { rdev, mode } = fstatSync(STDERR);
@@ -33,10 +33,6 @@ export const systemTerminal: Terminal = {
     }
   },
 };
-
-function lineOf(line: string | Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from(line), Buffer.from("\n")]);
-}
 
 /** A reader who is gone, or does not read, costs lines but never the command. */
 function write(descriptor: number, bytes: Uint8Array): void {

@@ -3,6 +3,7 @@
 // Facts relied on: kernel-abi 5 and commands 2.5 (dlmfs: a directory is a domain, programs open its files), 3 (debugfs lists every domain, those
 // of mounts under the volume's UUID), 7.3 (mountinfo shows the heartbeat mode of a clustered mount). A process that has joined a domain
 // need not have a file open: then only the domain can be named.
+import { dlmfsMounts } from "../dlm/dlmfs.ts";
 import { O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
 import { processFacts } from "../process.ts";
@@ -13,7 +14,6 @@ import { listOrNone } from "../region/regions.ts";
 import type { KernelWrites } from "./writes.ts";
 
 const DOMAINS = "/sys/kernel/debug/o2dlm";
-const DLMFS = "ocfs2_dlmfs";
 const PARALLEL = 16;
 
 export interface ClusterProcess {
@@ -70,14 +70,6 @@ export async function clusterDomains(native: Native): Promise<ClusterDomain[]> {
   for (const target of await dlmfsMounts(native))
     for (const name of await listOrNone(native, target)) found.set(name, `${target}/${name}`);
   return [...found].map(([name, directory]) => ({ name, directory }));
-}
-
-/** Where dlmfs is mounted, as this process sees it. */
-export async function dlmfsMounts(native: Native): Promise<string[]> {
-  const targets = (await native.mounts(null))
-    .filter(({ type }) => type === DLMFS)
-    .map(({ target }) => target);
-  return [...new Set(targets)];
 }
 
 /** The processes with a file below one of the directories open. What cannot be looked at is left out. */

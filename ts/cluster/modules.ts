@@ -6,7 +6,8 @@
 //
 // Each step is success where it is as wanted. Loading stays half done where it fails: the next load goes on from there. Modules that are
 // in use are left in place.
-import { exists, readHint } from "../attributes.ts";
+import { exists } from "../attributes.ts";
+import { DLMFS_DIRECTORY, DLMFS_TYPE, dlmfsCapabilities, dlmfsMounts } from "../dlm/dlmfs.ts";
 import { errnoName, isErrno, O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
 import { HB_CTL_PATH } from "../region/hb-ctl-path.ts";
@@ -15,14 +16,12 @@ import { CONFIGFS_BASES, findConfigfs, MODPROBE, readRevision, STACK_FILE } from
 import { emit } from "../steps.ts";
 import { CLASSIC_STACK } from "../volume.ts";
 import type { Leave } from "./desired-state.ts";
-import { clusterHolders, dlmfsMounts } from "./holders.ts";
+import { clusterHolders } from "./holders.ts";
 import { restoreLeaveProgram, setLeaveProgram } from "./leave-program.ts";
 import type { KernelWrites } from "./writes.ts";
 
-export const DLMFS_DIRECTORY = "/dlm";
 export const DEBUGFS_DIRECTORY = "/sys/kernel/debug";
 const DEBUGFS_MAGIC = 0x6462_6720;
-const CAPABILITIES = "/sys/module/ocfs2_dlmfs/parameters/capabilities";
 /** From the users to what they use; a driver has some of them. */
 const UNLOAD_ORDER = [
   "ocfs2",
@@ -126,12 +125,12 @@ async function mountDlmfs(writes: KernelWrites, stack: string): Promise<void> {
   const { native, signal } = writes;
   const isMounted = (await dlmfsMounts(native)).length > 0;
   if (isMounted) return;
-  await loadModule(writes, "ocfs2_dlmfs");
-  const capabilities = (await readHint(native, CAPABILITIES)) ?? "";
-  if (stack !== CLASSIC_STACK && !writes.dryRun && !capabilities.split(/\s+/).includes("stackglue"))
+  await loadModule(writes, DLMFS_TYPE);
+  const capabilities = await dlmfsCapabilities(native);
+  if (stack !== CLASSIC_STACK && !writes.dryRun && !capabilities.includes("stackglue"))
     return writes.skip("dlmfs", `this driver's works with '${CLASSIC_STACK}' only`);
   if (!(await exists(native, DLMFS_DIRECTORY, signal))) await writes.makeDirectory(DLMFS_DIRECTORY);
-  await mountTree(writes, "ocfs2_dlmfs", DLMFS_DIRECTORY);
+  await mountTree(writes, DLMFS_TYPE, DLMFS_DIRECTORY);
 }
 
 /** A second mount of the same tree at the same place is EBUSY: somebody was faster. */

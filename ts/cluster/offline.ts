@@ -6,6 +6,7 @@
 import { isErrno } from "../errors.ts";
 import { requireHostNamespaces } from "../namespaces.ts";
 import type { Native } from "../native-types.ts";
+import { pause } from "../pause.ts";
 import { processFacts } from "../process.ts";
 import { audit } from "../region/audit.ts";
 import { planReap, reap } from "../region/reap.ts";
@@ -113,7 +114,7 @@ async function removeDomain(writes: KernelWrites, directory: string): Promise<vo
     } catch (error) {
       if (!isErrno(error, "EBUSY", "ENOTEMPTY") || performance.now() >= end) throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    await pause(pauseMs);
   }
 }
 

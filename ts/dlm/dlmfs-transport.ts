@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { errnoName, isCode, isErrno, O2cbError } from "../errors.ts";
 import type { CallOptions, DlmLock, LockLevel, Native, RangeLock } from "../native-types.ts";
+import { pause } from "../pause.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { clearDomain, dlmfsCapabilities, findDlmfs, rangeFile } from "./dlmfs.ts";
 import type { AcquireOptions, LockTransport, Reservation, TransportLock } from "./lock-transport.ts";
@@ -45,7 +46,7 @@ export async function joinDlmfs(
     } catch (error) {
       // Whoever was in the domain has just left, and its directory with it.
       if (isErrno(error, "ENOENT") && attempt < MOST_ATTEMPTS) {
-        await new Promise((resolve) => setTimeout(resolve, 5 * 2 ** (attempt - 1)));
+        await pause(5 * 2 ** (attempt - 1), signal);
         continue;
       }
       await giveBack(native, isMade ? directory : null, path, error);

@@ -10,7 +10,8 @@ import { placeOf } from "./names.ts";
 
 export const DLMFS_TYPE = "ocfs2_dlmfs";
 const CAPABILITIES = "/sys/module/ocfs2_dlmfs/parameters/capabilities";
-const USUAL_PLACE = "/dlm";
+/** Where it is mounted usually, and where the C tools look for it. */
+export const DLMFS_DIRECTORY = "/dlm";
 const RANGE_DIRECTORY = "/run/ocfs2-group/dlm";
 /** Unlinks at one time; each takes a thread. */
 const AT_ONCE = 8;
@@ -20,18 +21,23 @@ export function rangeFile(domain: string): string {
   return `${RANGE_DIRECTORY}/${domain}.locks`;
 }
 
+/** All places where dlmfs is mounted, as this process sees it. */
+export async function dlmfsMounts(native: Native, signal?: AbortSignal): Promise<string[]> {
+  const mounts = await native.mounts(null, { signal });
+  return [...new Set(mounts.filter(({ type }) => type === DLMFS_TYPE).map(({ target }) => target))];
+}
+
 /** Where dlmfs is mounted in this namespace. Errors: O2CB_DLM_UNAVAILABLE. */
 export async function findDlmfs(native: Native, signal?: AbortSignal): Promise<string> {
-  const mounts = await native.mounts(null, { signal });
-  const places = mounts.filter(({ type }) => type === DLMFS_TYPE).map(({ target }) => target);
-  const place = places.find((target) => target === USUAL_PLACE) ?? places[0];
+  const places = await dlmfsMounts(native, signal);
+  const place = places.find((target) => target === DLMFS_DIRECTORY) ?? places[0];
   if (place === undefined)
     throw new O2cbError(
       "O2CB_DLM_UNAVAILABLE",
       `dlmfs, through which programs reach the kernel's lock manager, is not mounted on this node`,
       {
         operation: "join-domain",
-        remedy: `load it and mount it: o2cb load, or mount -t ${DLMFS_TYPE} ${DLMFS_TYPE} ${USUAL_PLACE}`,
+        remedy: `load it and mount it: o2cb load, or mount -t ${DLMFS_TYPE} ${DLMFS_TYPE} ${DLMFS_DIRECTORY}`,
       },
     );
   return place;

@@ -11,7 +11,7 @@ import { isCode, O2cbError } from "../errors.ts";
 import { volumeHolders, holderSentence } from "../look/holders.ts";
 import type { Native } from "../native-types.ts";
 import { registeredCluster } from "../region/regions.ts";
-import { localNode } from "../stack/cluster.ts";
+import { registeredNodes } from "../stack/registered-nodes.ts";
 import { emit, type OnStep } from "../steps.ts";
 import type { Volume } from "../volume.ts";
 import type { HeldLock } from "./held-lock.ts";
@@ -132,10 +132,8 @@ async function whoHolds(
 
 async function ownNode(native: Native): Promise<number | null> {
   const cluster = await registeredCluster(native).catch(() => null);
-  if (cluster === null) return null;
-  const configfs = cluster.heartbeatDirectory.slice(0, cluster.heartbeatDirectory.indexOf("/cluster/"));
-  const node = await localNode(native, configfs, cluster.name).catch(() => null);
-  return node?.number ?? null;
+  const nodes = cluster === null ? [] : await registeredNodes(native, cluster).catch(() => []);
+  return nodes.find(({ local }) => local)?.number ?? null;
 }
 
 function inUse(

@@ -3,14 +3,14 @@
 // Facts relied on: disk-format 1.3, 1.4. The names are those that mkfs.ocfs2 takes and debugfs.ocfs2 tells. A bit without a name is told
 // as its number.
 
-type Names = readonly (readonly [bit: number, name: string])[];
+export type Names = readonly (readonly [bit: number, name: string])[];
 
-const COMPAT: Names = [
+export const COMPAT: Names = [
   [0x1, "backup-super"],
   [0x2, "strict-journal-super"],
 ];
 
-const INCOMPAT: Names = [
+export const INCOMPAT: Names = [
   [0x2, "heartbeat-device"],
   [0x4, "aborted-resize"],
   [0x8, "local"],
@@ -28,7 +28,7 @@ const INCOMPAT: Names = [
   [0x8000, "append-dio"],
 ];
 
-const RO_COMPAT: Names = [
+export const RO_COMPAT: Names = [
   [0x1, "unwritten"],
   [0x2, "usrquota"],
   [0x4, "grpquota"],
@@ -54,7 +54,12 @@ export function featureNames(bits: {
 
 /** Bits of incompat that a reader has to know to read the volume, and that are none of these. */
 export function unknownIncompat(bits: number): number {
-  return INCOMPAT.reduce((rest, [bit]) => rest & ~bit, bits) >>> 0;
+  return withoutNames(bits, INCOMPAT);
+}
+
+/** The bits that have no name. */
+export function withoutNames(bits: number, names: Names): number {
+  return names.reduce((rest, [bit]) => rest & ~bit, bits) >>> 0;
 }
 
 function named(bits: number, names: Names): string[] {

@@ -2,7 +2,6 @@
 //
 // Facts relied on: disk-format 1 to 4, kernel-abi 2. Reads only, past the page cache; the volume may be mounted, here and elsewhere: then each
 // part is right in itself, and two parts may be of two moments. What is damaged is told and does not keep the rest from being shown.
-import { isCode } from "../errors.ts";
 import type {
   HeartbeatSlot,
   JournalFacts,
@@ -12,7 +11,7 @@ import type {
   SuperblockFields,
   SystemFile,
 } from "../native-types.ts";
-import { heartbeatGeometry, openVolume, type Volume } from "../volume.ts";
+import { heartbeatArea, openVolume, type Volume } from "../volume.ts";
 import { featureNames, type FeatureNames } from "./features.ts";
 import { nodeNames } from "./node-names.ts";
 
@@ -87,7 +86,7 @@ export async function inspectVolume(
       journal: "block" in journal ? journal : null,
     };
   });
-  const area = areaOf(volume);
+  const area = heartbeatArea(volume);
   if ("why" in area) problems.push({ what: "heartbeat area", why: area.why });
   const blocks = "why" in area ? [] : await native.readHeartbeatSlots(device, area.geometry, { signal });
   return {
@@ -111,16 +110,6 @@ export async function inspectVolume(
     systemFiles,
     problems,
   };
-}
-
-function areaOf(volume: Volume): { geometry: RegionGeometry } | { why: string } {
-  try {
-    return { geometry: heartbeatGeometry(volume) };
-  } catch (error) {
-    if (isCode(error, "O2CB_BAD_HEARTBEAT_FILE", "O2CB_INVALID_BLOCK_SIZE"))
-      return { why: (error as Error).message };
-    throw error;
-  }
 }
 
 function isWritten({ valid, sequence }: HeartbeatSlot): boolean {

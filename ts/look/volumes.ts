@@ -5,12 +5,9 @@
 import type { Native, ScannedDevice, ScannedVolume, SlotOwner } from "../native-types.ts";
 import { candidates } from "./candidates.ts";
 import { registeredNames } from "./node-names.ts";
+import { CLASSIC_STACK, GLOBAL_HEARTBEAT, INCOMPAT } from "../volume.ts";
 import { unknownIncompat } from "./features.ts";
 
-const INCOMPAT_HEARTBEAT_DEVICE = 0x2;
-const INCOMPAT_LOCAL_MOUNT = 0x8;
-const FLAG_GLOBAL_HEARTBEAT = 0x1;
-const CLASSIC = "o2cb";
 /** A device's answer is waited for, not computed. */
 const THREADS = 16;
 
@@ -79,8 +76,8 @@ function failureOf({ device, code, failure }: ScannedDevice): DetectedVolumes["f
 
 function judged(device: string, volume: ScannedVolume, slots: DetectedVolume["slots"]): DetectedVolume {
   const { featureIncompat, stackLabel, stackFlags } = volume;
-  const isLocal = (featureIncompat & INCOMPAT_LOCAL_MOUNT) !== 0;
-  const stack = stackLabel === null ? CLASSIC : utf8(stackLabel);
+  const isLocal = (featureIncompat & INCOMPAT.localMount) !== 0;
+  const stack = stackLabel === null ? CLASSIC_STACK : utf8(stackLabel);
   const clusterBytes = isLocal ? "" : (volume.clusterName ?? "");
   const unknown = unknownIncompat(featureIncompat);
   const strange = unknown === 0 ? null : `its features 0x${unknown.toString(16)} are unknown`;
@@ -92,8 +89,8 @@ function judged(device: string, volume: ScannedVolume, slots: DetectedVolume["sl
     stack: isLocal ? null : stack,
     cluster: clusterBytes === "" ? null : utf8(clusterBytes),
     clusterBytes,
-    isGlobal: !isLocal && stack === CLASSIC && (stackFlags & FLAG_GLOBAL_HEARTBEAT) !== 0,
-    isHeartbeatDevice: (featureIncompat & INCOMPAT_HEARTBEAT_DEVICE) !== 0,
+    isGlobal: !isLocal && stack === CLASSIC_STACK && (stackFlags & GLOBAL_HEARTBEAT) !== 0,
+    isHeartbeatDevice: (featureIncompat & INCOMPAT.heartbeatDevice) !== 0,
     slots,
     problem: volume.problem ?? strange ?? volume.slotMapProblem,
     isUnusable: volume.problem !== null || unknown !== 0,

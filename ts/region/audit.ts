@@ -4,6 +4,7 @@
 // about). Strictly read-only: it makes no semaphore set, opens no device, needs no cluster.conf and no running cluster; what it may not
 // read is a note, not an error. Nothing is locked, so what it says is of a moment; a reap looks again.
 import { readHint } from "../attributes.ts";
+import { DLMFS_TYPE } from "../dlm/dlmfs.ts";
 import { errnoName, isCode, O2cbError } from "../errors.ts";
 import { requireHostNamespaces } from "../namespaces.ts";
 import type { Native, SemaphoreFacts } from "../native-types.ts";
@@ -36,12 +37,12 @@ import {
   type RegisteredCluster,
   type StartedRegion,
 } from "./regions.ts";
+import { liveNodes } from "./live-nodes.ts";
 import { sameDevice } from "./superblock.ts";
 import { judgeVerdict } from "./verdict.ts";
 import { volumesOnceLocked } from "./volume-lock.ts";
 
 const DEBUG = "/sys/kernel/debug";
-const DLMFS = "ocfs2_dlmfs";
 const STACK_FILE = "/sys/fs/ocfs2/cluster_stack";
 const IPC_LINK = "/proc/self/ns/ipc";
 
@@ -145,14 +146,14 @@ async function auditRegion(look: Look, name: string, mode: HeartbeatMode): Promi
   const region = look.started.find((one) => one.name === name) ?? null;
   const attribute = async (file: string): Promise<string | null> =>
     region === null ? null : ((await readHint(native, `${region.directory}/${file}`))?.trim() ?? null);
-  const [blockBytes, startBlock, blocks, pid, pinned, elapsed, nodes, semaphores] = await Promise.all([
+  const [blockBytes, startBlock, blocks, pid, pinned, elapsed, live, semaphores] = await Promise.all([
     attribute("block_bytes"),
     attribute("start_block"),
     attribute("blocks"),
     attribute("pid"),
     isPinned(native, name),
     readHint(native, `${DEBUG}/o2hb/${name}/elapsed_time_in_ms`),
-    readHint(native, `${DEBUG}/o2hb/${name}/livenodes`),
+    liveNodes(native, name),
     look.countsElsewhere ? ("unreadable" as const) : readSemaphores(native, name, notes),
   ]);
   const disk = region?.dev || null;
@@ -194,7 +195,7 @@ async function auditRegion(look: Look, name: string, mode: HeartbeatMode): Promi
     pid: wholeOrNull(pid),
     pinned,
     elapsedMs: wholeOrNull(elapsed?.trim() ?? null),
-    liveNodes: nodes === null ? null : nodes.split(/\s+/).filter(Boolean).map(Number),
+    liveNodes: live,
     references,
     hasSet: semaphores !== null && semaphores !== "unreadable",
     lastUser: look.held ? null : await lastUser(native, semaphores),
@@ -277,7 +278,7 @@ async function recordedProcesses(
 async function programDomains(native: Native): Promise<Map<string, string[]>> {
   const found = new Map<string, string[]>();
   const mounts = await native.mounts(null).catch(() => []);
-  for (const { target } of mounts.filter(({ type }) => type === DLMFS)) {
+  for (const { target } of mounts.filter(({ type }) => type === DLMFS_TYPE)) {
     for (const name of await native.listDirectories(target).catch(() => []))
       found.set(name, [...(found.get(name) ?? []), `${target}/${name}`]);
   }

@@ -13,6 +13,7 @@
 import { exists, readHint } from "../attributes.ts";
 import { isErrno } from "../errors.ts";
 import type { DeviceNumber, Held, MountEntry, Native } from "../native-types.ts";
+import { pause } from "../pause.ts";
 import type { Evidence, Liveness } from "./audit-types.ts";
 import { devicePath, FILESYSTEM_TYPE, kernelName, sameDevice, visibleMounts } from "./superblock.ts";
 
@@ -120,7 +121,7 @@ export async function claimDeadDevice(
     const claim = await native.claimDevice(path, { signal });
     if (claim !== null || Date.now() >= end) return claim;
     // No event tells of the claim's end; the wait is bounded by the caller's patience.
-    await new Promise((resolve) => setTimeout(resolve, Math.min(pauseMs, Math.max(1, end - Date.now()))));
+    await pause(Math.min(pauseMs, Math.max(1, end - Date.now())));
   }
 }
 

@@ -10,14 +10,15 @@
 // not configured here are ignored by the kernel; one that beats is a node that this host would never speak to.
 //
 // Whether a node that the kernel does see is well is the kernel's business.
-import { readHint } from "../attributes.ts";
 import { O2cbError } from "../errors.ts";
 import type { HeartbeatSlot, Native, RegionGeometry } from "../native-types.ts";
 import { pause } from "../pause.ts";
 import type { LocalNode, RunningCluster } from "../stack/cluster.ts";
+import { registeredNodes } from "../stack/registered-nodes.ts";
 import { emit, type OnStep } from "../steps.ts";
+import { isInUse } from "./heartbeat-blocks.ts";
+import { liveNodes } from "./live-nodes.ts";
 
-const LIVE_NODES = "/sys/kernel/debug/o2hb/livenodes";
 /** What the kernel assumes where it is not told (kernel-abi 0): drivers of the first years leave the field empty. */
 const DEFAULT_DEAD_MS = 62_000;
 const LOOK_EVERY_MS = 500;
@@ -75,10 +76,9 @@ export async function seePeers(request: PeersRequest): Promise<void> {
     if (live === null && request.before === null) return;
     const now = clock.now();
     const missing = slots.filter((slot) => {
-      if (slot.slot === node.number || !slot.valid || slot.generation === 0n || slot.sequence === 0n)
-        return false;
+      if (slot.slot === node.number || !isInUse(slot)) return false;
       const seen = look(watched, slot, now);
-      return !(live?.has(slot.slot) ?? seen.changes >= CHANGES_SEEN_BY_ALL) && !isDead(seen, now);
+      return !(live?.includes(slot.slot) ?? seen.changes >= CHANGES_SEEN_BY_ALL) && !isDead(seen, now);
     });
     if (missing.length === 0) return;
     known ??= await knownNodes(request);
@@ -114,20 +114,10 @@ function isDead({ last, since, changes }: Watched, now: number): boolean {
   return now - since > deadMs || (changes === 0 && now - Number(last.sequence) * 1000 > deadMs);
 }
 
-/** Null where debugfs does not tell. */
-async function liveNodes(native: Native): Promise<ReadonlySet<number> | null> {
-  const text = await readHint(native, LIVE_NODES);
-  return text === null ? null : new Set(text.trim().split(/\s+/).filter(Boolean).map(Number));
-}
-
 /** The numbers of the nodes that this host's kernel knows; empty where it does not tell. */
 async function knownNodes({ native, cluster }: PeersRequest): Promise<ReadonlySet<number>> {
-  const directory = cluster.heartbeatDirectory.replace(/\/heartbeat$/, "/node");
-  const names = await native.listDirectories(directory).catch((): string[] => []);
-  const numbers = await Promise.all(
-    names.map(async (name) => (await readHint(native, `${directory}/${name}/num`))?.trim() ?? ""),
-  );
-  return new Set(numbers.filter((number) => /^\d+$/.test(number)).map(Number));
+  const nodes = await registeredNodes(native, cluster).catch(() => []);
+  return new Set(nodes.flatMap(({ number }) => number ?? []));
 }
 
 function stranger({ device, region, cluster }: PeersRequest, slot: number): O2cbError {

@@ -2,9 +2,10 @@
 //
 // Facts relied on: the kernel allows one cluster directory (group-api 4.1); `mode` is missing on drivers that know only
 // local heartbeat (3.2); exactly one node has `local` set, and without it no heartbeat starts (5.3).
-import { readHint, readOptional } from "../attributes.ts";
+import { readOptional } from "../attributes.ts";
 import { isErrno, O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
+import { liveNodes } from "../region/live-nodes.ts";
 import type { HeartbeatMode } from "../steps.ts";
 
 export interface RunningCluster {
@@ -90,6 +91,5 @@ export async function localNode(
 
 /** Whether the kernel sees this node heartbeating in any region; null where debugfs does not tell (kernel-abi 3). */
 export async function isLive(native: Native, node: LocalNode): Promise<boolean | null> {
-  const live = await readHint(native, "/sys/kernel/debug/o2hb/livenodes");
-  return live === null ? null : live.split(/\s+/).includes(String(node.number));
+  return (await liveNodes(native))?.includes(node.number) ?? null;
 }

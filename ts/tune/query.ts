@@ -4,37 +4,12 @@
 // effect, the width counts, the precision does not; of the escapes seven are known, and what follows another backslash stays. Its %B (block size) is
 // refused by the Debian 12 build, as glibc has had a %B of its own since 2.35; here it works. A letter that neither knows is refused here, where the
 // C tool writes it out, or whatever printf makes of it.
+import { COMPAT, INCOMPAT, RO_COMPAT, withoutNames, type Names } from "../look/features.ts";
 import type { Native, Superblocks } from "../native-types.ts";
+import { checkDevicePath } from "../volume.ts";
 
-type Bits = readonly (readonly [bit: number, name: string])[];
-
-/** The bits of disk-format 1.4, in the order in which the C tool names them. */
-const COMPAT: Bits = [
-  [0x1, "backup-super"],
-  [0x2, "strict-journal-super"],
-];
-const RO_COMPAT: Bits = [
-  [0x1, "unwritten"],
-  [0x2, "usrquota"],
-  [0x4, "grpquota"],
-];
-const INCOMPAT: Bits = [
-  [0x2, "heartbeat-device"],
-  [0x4, "aborted-resize"],
-  [0x8, "local"],
-  [0x10, "sparse"],
-  [0x100, "extended-slotmap"],
-  [0x20, "aborted-tunefs"],
-  [0x80, "userspace-stack"],
-  [0x40, "inline-data"],
-  [0x800, "metaecc"],
-  [0x200, "xattr"],
-  [0x400, "indexed-dirs"],
-  [0x1000, "refcount"],
-  [0x2000, "discontig-bg"],
-  [0x4000, "clusterinfo"],
-  [0x8000, "append-dio"],
-];
+/** The C tool names the incompatible features in this order, and all others in that of their bits. */
+const INCOMPAT_ORDER = [0x2, 0x4, 0x8, 0x10, 0x100, 0x20, 0x80, 0x40, 0x800, 0x200, 0x400];
 
 export interface VolumeQuery {
   device: string;
@@ -60,8 +35,7 @@ export async function queryVolume(
   native: Native,
   { device, signal }: { device: string; signal?: AbortSignal | undefined },
 ): Promise<VolumeQuery> {
-  if (typeof device !== "string" || device === "" || device.includes("\0"))
-    throw new TypeError("queryVolume: the device must be a non-empty path");
+  checkDevicePath("queryVolume", device);
   return queryOf(await native.readSuperblocks(device, {}, { signal }));
 }
 
@@ -77,16 +51,22 @@ export function queryOf(superblocks: Superblocks): VolumeQuery {
     systemBlock: Number(superblocks.systemBlock),
     firstGroupBlock: Number(superblocks.firstGroupBlock),
     compat: named(superblocks.featureCompat, COMPAT),
-    incompat: named(superblocks.featureIncompat, INCOMPAT),
+    incompat: named(superblocks.featureIncompat, incompatInOrder),
     roCompat: named(superblocks.featureRoCompat, RO_COMPAT),
     differingBackups: differ.map(({ offset }) => Number(offset)),
   };
 }
 
+const placeOf = ([bit]: Names[0]): number => {
+  const place = INCOMPAT_ORDER.indexOf(bit);
+  return place < 0 ? INCOMPAT_ORDER.length : place;
+};
+const incompatInOrder = INCOMPAT.toSorted((one, other) => placeOf(one) - placeOf(other));
+
 /** The names of the bits that are set; what has none in one piece at the end. */
-function named(bits: number, table: Bits): string[] {
+function named(bits: number, table: Names): string[] {
   const names = table.filter(([bit]) => (bits & bit) !== 0).map(([, name]) => name);
-  const rest = table.reduce((left, [bit]) => left & ~bit, bits) >>> 0;
+  const rest = withoutNames(bits, table);
   return rest === 0 ? names : [...names, `0x${rest.toString(16)}`];
 }
 

@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import type { SuperblockChange } from "../native-types.ts";
 import type { OnStep } from "../steps.ts";
-import { regionName } from "../volume.ts";
+import { checkDevicePath, regionName } from "../volume.ts";
 
 const LABEL_BYTES = 64;
 
@@ -61,8 +61,7 @@ export interface Wanted {
 /** @throws TypeError, RangeError: what can be seen without the volume */
 export function wantedOf(request: TuneVolumeRequest): Wanted {
   const { label, uuid, mount, updateClusterStack = false } = request;
-  if (typeof request.device !== "string" || request.device === "" || request.device.includes("\0"))
-    throw new TypeError("tuneVolume: the device must be a non-empty path");
+  checkDevicePath("tuneVolume", request.device);
   if (label !== undefined) checkLabel(label);
   if (mount !== undefined && mount !== "local" && mount !== "cluster")
     throw new TypeError(`tuneVolume: mount is 'local' or 'cluster', not '${String(mount)}'`);

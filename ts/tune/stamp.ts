@@ -8,13 +8,7 @@ import { O2cbError } from "../errors.ts";
 import type { ClusterStamp, Native, VolumeFacts } from "../native-types.ts";
 import { runningCluster } from "../stack/cluster.ts";
 import { detectStack, type DetectOptions } from "../stack/detect.ts";
-import { CLASSIC_STACK } from "../volume.ts";
-
-const LOCAL_MOUNT = 0x8;
-const USER_STACK = 0x80;
-const EXTENDED_SLOT_MAP = 0x100;
-const CLUSTER_INFO = 0x4000;
-const GLOBAL_HEARTBEAT = 0x1;
+import { CLASSIC_STACK, GLOBAL_HEARTBEAT, INCOMPAT } from "../volume.ts";
 
 /** Errors: those of detectStack and runningCluster; O2CB_STACK_MISMATCH where another stack than o2cb runs. */
 export async function runningStamp(
@@ -45,12 +39,12 @@ export function stampFor(
   running: ClusterStamp,
 ): { stamp: ClusterStamp | null } | { same: true } {
   const { featureIncompat } = facts;
-  const isStamped = (featureIncompat & (USER_STACK | CLUSTER_INFO)) !== 0;
+  const isStamped = (featureIncompat & (INCOMPAT.userspaceStack | INCOMPAT.clusterInfo)) !== 0;
   const isLocalHeartbeat = (running.flags & GLOBAL_HEARTBEAT) === 0;
-  const wasCluster = (featureIncompat & LOCAL_MOUNT) === 0;
+  const wasCluster = (featureIncompat & INCOMPAT.localMount) === 0;
   if (!isStamped && isLocalHeartbeat && wasCluster) return { same: true };
   if (isStamped && sameStamp(facts, running)) return { same: true };
-  const canBeStamped = (featureIncompat & EXTENDED_SLOT_MAP) !== 0;
+  const canBeStamped = (featureIncompat & INCOMPAT.extendedSlotMap) !== 0;
   // Whether it has to be stamped, the core tells where it cannot be.
   return { stamp: canBeStamped || !isLocalHeartbeat ? running : null };
 }
@@ -69,7 +63,7 @@ export function stampText(stamp: ClusterStamp | null): string {
 
 /** Where a volume is at home, in words. */
 export function homeText(facts: VolumeFacts): string {
-  if ((facts.featureIncompat & LOCAL_MOUNT) !== 0) return "one node";
+  if ((facts.featureIncompat & INCOMPAT.localMount) !== 0) return "one node";
   const { stackLabel, stackFlags: flags, clusterName } = facts;
   if (stackLabel === null) return stampText(null);
   return stampText({ stack: stackLabel, flags, cluster: clusterName ?? "" });

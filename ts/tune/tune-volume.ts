@@ -8,7 +8,7 @@
 import { O2cbError } from "../errors.ts";
 import type { Native, SuperblockChange, Superblocks } from "../native-types.ts";
 import { emit } from "../steps.ts";
-import { openVolume, type Volume } from "../volume.ts";
+import { openWithFacts, type Volume } from "../volume.ts";
 import { withVolumeGuarded, type GuardOptions } from "./guard.ts";
 import { plannedWrites, type PlannedWrite } from "./planned-writes.ts";
 import { wantedOf, type TuneVolumeRequest, type Wanted } from "./request.ts";
@@ -87,8 +87,10 @@ export async function tuneVolume(
 
 async function look(native: Native, request: TuneVolumeRequest, wanted: Wanted): Promise<Looked> {
   const { device, signal, onStep, loadModules } = request;
-  const volume = await openVolume(native, device, { signal, onStep, anyStack: wanted.isStackUpdate });
-  const facts = await native.readVolume(device, { signal });
+  const { volume, facts } = await openWithFacts(native, device, {
+    ...{ signal, onStep },
+    anyStack: wanted.isStackUpdate,
+  });
   const change = { ...wanted.change };
   let to: string | null = null;
   // A cluster's volume is one already, whichever cluster's; and one node's volume has no stamp to update.

@@ -4,8 +4,8 @@
 // the change wrote or what it was to replace. So what is half done, by a change or by an undo that was cut off, can be undone too; what was changed
 // again since cannot.
 import { O2cbError } from "../errors.ts";
-import type { Native, Superblocks } from "../native-types.ts";
-import { openVolume, type Volume } from "../volume.ts";
+import type { Native, Superblocks, VolumeFacts } from "../native-types.ts";
+import { checkDevicePath, openWithFacts } from "../volume.ts";
 import { withVolumeGuarded, type GuardOptions } from "./guard.ts";
 import type { TuneOptions } from "./request.ts";
 import { homeText, runningStamp, stampFor, stampText } from "./stamp.ts";
@@ -34,10 +34,9 @@ export async function undoTune(
   options: Pick<GuardOptions, "pause"> = {},
 ): Promise<UndoResult> {
   const { device, file, signal, onStep } = request;
-  if (typeof device !== "string" || device === "" || device.includes("\0"))
-    throw new TypeError("undoTune: the device must be a non-empty path");
+  checkDevicePath("undoTune", device);
   const undo = await readUndoFile(native, file, signal);
-  const volume = await openVolume(native, device, { signal, onStep, anyStack: true });
+  const { volume, facts } = await openWithFacts(native, device, { signal, onStep, anyStack: true });
   const before = await native.readSuperblocks(device, {}, { signal });
   const writes = backWrites(file, undo, before);
   const result = (outcome: UndoResult["outcome"]): UndoResult => ({
@@ -51,7 +50,7 @@ export async function undoTune(
   if (request.dryRun === true) return result("planned");
   requireBlockDevice(volume);
   requireWritable(before);
-  const by = await guardFor(native, request, volume);
+  const by = await guardFor(native, request, volume.isLocal, facts);
   if (by === null) return result("declined");
   const guard = { ...options, loadModules: request.loadModules, signal, onStep };
   return await withVolumeGuarded(native, volume, by, guard, async () => {
@@ -72,12 +71,12 @@ export async function undoTune(
 async function guardFor(
   native: Native,
   request: UndoRequest,
-  volume: Volume,
+  isLocal: boolean,
+  facts: VolumeFacts,
 ): Promise<"lock" | "claim" | null> {
-  if (volume.isLocal) return "lock";
+  if (isLocal) return "lock";
   const { device, signal, onStep, loadModules, confirm } = request;
   const running = await runningStamp(native, device, { signal, onStep, loadModules });
-  const facts = await native.readVolume(device, { signal });
   const target = stampFor(facts, running);
   if ("same" in target) return "lock";
   if (confirm === undefined)

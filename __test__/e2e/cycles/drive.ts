@@ -103,9 +103,9 @@ export class Cycle {
   }
 
   /**
-   * Waits until the node that stays has seen the end of the cycle before and has closed the connection. A machine that comes back
-   * before that has its connection closed under its mount(2), and o2dlm of 6.1 then never answers a request that was on its
-   * way (seen once in 200 cycles, in the C tool's mount): no tool can mend that.
+   * Waits until the node that stays has seen the end of the cycle before and has closed the connection: cycles are about what one
+   * node does, and none is to begin in the other's kernel while the one before still ends there. (A mount that never got its first DLM lock,
+   * the reason for this wait, may well have been what ts/region/peers.ts tells of: whether it is needed beside that is not known.)
    */
   async #departureIsSeen(): Promise<void> {
     const { node, stays, uuid } = this.#course;

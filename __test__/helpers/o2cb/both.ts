@@ -12,6 +12,7 @@ export async function runOurs(kernel: FakeKernel, argv: readonly string[]): Prom
   const said = { out: [] as string[], err: [] as string[] };
   const terminal = {
     out: (line: string) => void said.out.push(`${line}\n`),
+    write: (bytes: Uint8Array) => void said.out.push(String(bytes)),
     err: (line: string) => void said.err.push(`${line}\n`),
     isWatched: () => false,
   };

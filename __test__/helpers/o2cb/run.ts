@@ -26,6 +26,7 @@ export async function o2cb(
   const stderr: string[] = [];
   const terminal = {
     out: (text: string) => void stdout.push(text),
+    write: (bytes: Uint8Array) => void stdout.push(String(bytes)),
     err: (text: string) => void stderr.push(text),
     isWatched: () => false,
   };

@@ -8,10 +8,10 @@ import { connect } from "node:net";
 import { readHint } from "../../attributes.ts";
 import { failure, good, warning, type Finding } from "./finding.ts";
 import type { Native } from "../../native-types.ts";
+import { connectedNodes } from "../../region/live-nodes.ts";
 
 const DEADLINE_MS = 3000;
 const FIB = "/proc/net/fib_trie";
-const CONNECTED = "/sys/kernel/debug/o2net/connected_nodes";
 
 export interface NodeAddress {
   name: string;
@@ -63,7 +63,7 @@ export async function peerFindings(
   peers: readonly NodeAddress[],
   signal: AbortSignal | undefined,
 ): Promise<Finding[]> {
-  const connected = ((await readHint(native, CONNECTED)) ?? "").split(/\s+/).filter(Boolean).map(Number);
+  const connected = (await connectedNodes(native)) ?? [];
   return Promise.all(peers.map((peer) => peerFinding(peer, connected.includes(peer.number), signal)));
 }
 

@@ -1,30 +1,24 @@
 // The heartbeat blocks on a device: does another host beat with this host's number, do all count to the same dead time, is a live node
 // one that this host does not know?
 //
-// Facts relied on: kernel-abi 2.1-2.4. A block beats if its checksum holds, its generation is not 0 and its sequence changes within
-// two intervals of 2 s. The kernel says nothing of a second host with its number before its own block is overwritten, accepts
+// Facts relied on: kernel-abi 2.1-2.4. The kernel says nothing of a second host with its number before its own block is overwritten, accepts
 // another dead time with a line in the log, and ignores blocks of nodes that are not configured.
-import type { HeartbeatSlot, Native, RegionGeometry } from "../../native-types.ts";
-import { heartbeatGeometry, type Volume } from "../../volume.ts";
+import type { HeartbeatSlot } from "../../native-types.ts";
+import { beatingBlocks } from "../../region/heartbeat-blocks.ts";
+import { heartbeatArea, type Volume } from "../../volume.ts";
 import { readClusterState, type ClusterState } from "../registered.ts";
 import { failure, good, warning, type CheckContext, type Finding } from "./finding.ts";
 
 const ID = "heartbeat-slots";
-/** Two intervals of the heartbeat: every node that beats has written in it. */
-const SETTLE_MS = 4000;
 const INTERVAL_MS = 2000;
 
 export async function slotFindings(volume: Volume, context: CheckContext): Promise<Finding[]> {
-  const { native, signal } = context;
+  const { native } = context;
   const { device } = volume;
-  let geometry: RegionGeometry;
-  try {
-    geometry = heartbeatGeometry(volume);
-  } catch {
-    // The check of the area says so.
-    return [];
-  }
-  const live = await liveSlots(native, device, geometry, context, signal);
+  const area = heartbeatArea(volume);
+  // The check of the area says so.
+  if ("why" in area) return [];
+  const live = await beatingBlocks(native, device, area.geometry, new Set(), context);
   if (live.length === 0) return [good(ID, `no node beats on '${device}'`, device)];
   const seen = `on '${device}' beat the nodes ${live.map(({ slot }) => slot).join(", ")}`;
   const cluster = await readClusterState(native);
@@ -36,25 +30,6 @@ export async function slotFindings(volume: Volume, context: CheckContext): Promi
     ...strangers(volume, cluster, live),
   ];
   return found.length > 0 ? found : [good(ID, `${seen}, all of this cluster and with its dead time`, device)];
-}
-
-async function liveSlots(
-  native: Native,
-  device: string,
-  geometry: RegionGeometry,
-  context: CheckContext,
-  signal: AbortSignal | undefined,
-): Promise<HeartbeatSlot[]> {
-  const first = await native.readHeartbeatSlots(device, geometry, { signal });
-  const hopeful = first.filter(({ valid, generation }) => valid && generation !== 0n);
-  if (hopeful.length === 0) return [];
-  await context.pause(SETTLE_MS);
-  const second = await native.readHeartbeatSlots(device, geometry, { signal });
-  return hopeful.flatMap((before) => {
-    const now = second.find(({ slot }) => slot === before.slot);
-    const beats = now !== undefined && now.valid && now.generation !== 0n && now.sequence !== before.sequence;
-    return beats ? [now] : [];
-  });
 }
 
 /** This host's number, written by another host. */
