@@ -3,7 +3,7 @@
 import type { ExecutionContext } from "ava";
 import { audit } from "../../ts/region/audit.ts";
 import { planReap, reap } from "../../ts/region/reap.ts";
-import type { FakeKernel } from "./fake-native.ts";
+import type { FakeKernel, FakeNative } from "./fake-native.ts";
 
 export async function assertNothingLeft(t: ExecutionContext, kernel: FakeKernel, title = ""): Promise<void> {
   const held = kernel
@@ -20,6 +20,19 @@ export async function assertNothingLeft(t: ExecutionContext, kernel: FakeKernel,
   await reap(native, { time: "", actions, kept: [] });
   native.exit();
   t.deepEqual(kernel.leftovers(), [], `${title}: after a reap`);
+}
+
+/** For walks of kills: the next process can do the same from begin to end, and leaves nothing. */
+export function nextWorks(
+  t: ExecutionContext,
+  whole: (native: FakeNative) => Promise<unknown>,
+): (point: { kernel: FakeKernel; title: string }) => Promise<void> {
+  return async ({ kernel, title }) => {
+    const next = kernel.process();
+    await whole(next);
+    next.exit();
+    await assertNothingLeft(t, kernel, title);
+  };
 }
 
 /** Reaps as a command would, later. */

@@ -15,7 +15,7 @@ import {
   type FakeNative,
   type Machine,
 } from "../helpers/fake-native.ts";
-import { assertNothingLeft, reapAll } from "../helpers/nothing-left.ts";
+import { assertNothingLeft, nextWorks, reapAll } from "../helpers/nothing-left.ts";
 
 const machines: Record<string, () => Machine> = {
   "local heartbeat": () => classicLocal({ dlmfs: "/dlm" }),
@@ -72,15 +72,7 @@ for (const [name, setup] of Object.entries(machines)) {
   });
 
   test(`${name}: killed at any call, the next one works and leaves nothing`, async (t) => {
-    await walkKills(whole, {
-      setup,
-      check: async ({ kernel, title }) => {
-        const next = kernel.process();
-        await whole(next);
-        next.exit();
-        await assertNothingLeft(t, kernel, title);
-      },
-    });
+    await walkKills(whole, { setup, check: nextWorks(t, whole) });
   });
 
   test(`${name}: given up at any call of joining, it is rolled back or done`, async (t) => {

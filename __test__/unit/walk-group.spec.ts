@@ -1,6 +1,6 @@
 // Begin, complete and leave with each native call failing in turn, and with the process killed at each: nothing is left.
 import test from "ava";
-import { assertNothingLeft } from "../helpers/nothing-left.ts";
+import { assertNothingLeft, nextWorks } from "../helpers/nothing-left.ts";
 import {
   classicGlobal,
   classicLocal,
@@ -88,15 +88,7 @@ for (const [name, setup] of Object.entries(machines)) {
       const member = await (await begin(native)).complete(0);
       await member.leave();
     };
-    await walkKills(whole, {
-      setup,
-      check: async ({ kernel, title }) => {
-        const next = kernel.process();
-        await whole(next);
-        next.exit();
-        await assertNothingLeft(t, kernel, title);
-      },
-    });
+    await walkKills(whole, { setup, check: nextWorks(t, whole) });
   });
 
   test(`${name}: given up at any call of begin, it is rolled back or done`, async (t) => {

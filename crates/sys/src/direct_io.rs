@@ -116,9 +116,8 @@ impl Reader {
         let first = offset - offset % self.alignment;
         let skip = usize::try_from(offset - first).unwrap_or(0);
         let length = (skip + wanted).next_multiple_of(usize::try_from(self.alignment).unwrap_or(1));
-        let mut memory = vec![0_u8; length + MEMORY_ALIGNMENT];
-        let start = memory.as_ptr().align_offset(MEMORY_ALIGNMENT);
-        let aligned = memory.get_mut(start..start + length).unwrap_or_default();
+        let mut memory = Aligned::new(length);
+        let aligned = memory.bytes();
         let mut got = 0;
         // A short read is only good where it ends on the alignment; at the end of a file it holds all there is.
         while got < skip + wanted {
@@ -142,6 +141,24 @@ impl Reader {
     }
 }
 
+/// Memory as direct reads and writes want it.
+pub(crate) struct Aligned {
+    memory: Vec<u8>,
+    length: usize,
+}
+
+impl Aligned {
+    /// `length` bytes of zeros.
+    pub(crate) fn new(length: usize) -> Self {
+        Aligned { memory: vec![0; length + MEMORY_ALIGNMENT], length }
+    }
+
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        let start = self.memory.as_ptr().align_offset(MEMORY_ALIGNMENT);
+        self.memory.get_mut(start..start + self.length).unwrap_or_default()
+    }
+}
+
 /// Open, one direct read of whole pages, close, and nothing else: what the benchmark of the other reads is measured against.
 ///
 /// # Errors
@@ -150,10 +167,7 @@ pub fn bare_read(path: &Path, offset: u64, length: usize) -> Result<()> {
     const OPERATION: &str = "bare-read";
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECT;
     let file = open(path, flags, Mode::empty()).or_error(OPERATION, "open", path)?;
-    let mut memory = vec![0_u8; length + MEMORY_ALIGNMENT];
-    let start = memory.as_ptr().align_offset(MEMORY_ALIGNMENT);
-    let into = memory.get_mut(start..start + length).unwrap_or_default();
-    match pread(&file, into, offset).or_error(OPERATION, "pread", path)? {
+    match pread(&file, Aligned::new(length).bytes(), offset).or_error(OPERATION, "pread", path)? {
         count if count == length => Ok(()),
         _ => Err(Error::new(Code::Io, OPERATION, "the read was short").path(path.to_string_lossy())),
     }

@@ -17,12 +17,11 @@ use rustix::io::{Errno, pwrite};
 
 use crate::cancel::Cancel;
 use crate::device::{self, DeviceFacts};
-use crate::direct_io::Reader;
+use crate::direct_io::{Aligned, Reader};
 use crate::error::OrError;
+use crate::volume::{at, blocks_of};
 
 const OPERATION: &str = "write-superblock";
-/// Fits every alignment that a logical sector of 512 to 4096 bytes asks for.
-const MEMORY_ALIGNMENT: usize = 4096;
 
 /// Reads every copy, and makes `change` of each; writes nothing.
 ///
@@ -34,11 +33,8 @@ pub fn read(
     cancel: &Cancel,
 ) -> Result<(DeviceFacts, SuperblockPlan)> {
     let reader = Reader::open("read-superblocks", path, cancel)?;
-    let mut block = |offset, length| {
-        let mut bytes = vec![0; length];
-        reader.read_at(offset, &mut bytes, cancel).map(|()| bytes)
-    };
-    let planned = plan(&mut block, reader.facts().bytes, reader.facts().sector_bytes, change);
+    let DeviceFacts { bytes, sector_bytes, .. } = *reader.facts();
+    let planned = plan(&mut blocks_of(&reader, cancel), bytes, sector_bytes, change);
     planned.map(|planned| (reader.facts().clone(), planned)).map_err(|error| at(error, path))
 }
 
@@ -51,10 +47,6 @@ pub fn read(
 pub fn write(path: &Path, number: u64, old: &[u8], new: &[u8], cancel: &Cancel) -> Result<bool> {
     let write = SuperblockWrite::new(number, old, new).map_err(|error| at(error, path))?;
     replace(&mut Device::open(path, cancel)?, &write).map_err(|error| at(error, path))
-}
-
-fn at(error: Error, path: &Path) -> Error {
-    if error.path.is_some() { error } else { error.path(path.to_string_lossy()) }
 }
 
 /// What a device does here; in tests also one that fails.
@@ -95,7 +87,6 @@ struct Device<'a> {
     path: &'a Path,
     reader: Reader,
     file: OwnedFd,
-    is_direct: bool,
     cancel: &'a Cancel,
     written: bool,
 }
@@ -115,7 +106,7 @@ impl<'a> Device<'a> {
             .restart(|| open(path, flags, Mode::empty()))
             .or_error(OPERATION, "open", path)
             .map_err(device::open_failed)?;
-        let device = Device { path, reader, file, is_direct, cancel, written: false };
+        let device = Device { path, reader, file, cancel, written: false };
         device.same()?;
         Ok(device)
     }
@@ -145,14 +136,12 @@ impl Target for Device<'_> {
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
-        let mut memory = vec![0_u8; bytes.len() + MEMORY_ALIGNMENT];
-        let start = if self.is_direct { memory.as_ptr().align_offset(MEMORY_ALIGNMENT) } else { 0 };
-        let aligned = memory.get_mut(start..start + bytes.len()).unwrap_or_default();
-        aligned.copy_from_slice(bytes);
+        let mut memory = Aligned::new(bytes.len());
+        memory.bytes().copy_from_slice(bytes);
         // Until here it can be given up; a signal does not tear a write of one sector.
         let count = self
             .cancel
-            .restart(|| pwrite(&self.file, &*aligned, offset))
+            .restart(|| pwrite(&self.file, &*memory.bytes(), offset))
             .or_error(OPERATION, "pwrite", self.path)?;
         self.written = true;
         if count == bytes.len() {

@@ -36,7 +36,8 @@ pub fn read_all(path: &Path, partial: bool, cancel: &Cancel) -> Result<(DeviceFa
     details.map(|details| (reader.facts().clone(), details)).map_err(|error| at(error, path))
 }
 
-fn blocks_of(reader: &Reader, cancel: &Cancel) -> impl FnMut(u64, usize) -> Result<Vec<u8>> {
+/// What the parsers of `disk` read blocks through.
+pub(crate) fn blocks_of(reader: &Reader, cancel: &Cancel) -> impl FnMut(u64, usize) -> Result<Vec<u8>> {
     |offset, length| {
         let mut bytes = vec![0; length];
         reader.read_at(offset, &mut bytes, cancel).map(|()| bytes)
@@ -61,6 +62,7 @@ pub fn read_slots(
     reader.with_piece(geometry.offset(), length, cancel, |bytes| geometry.parse_slots(bytes))
 }
 
-fn at(error: Error, path: &Path) -> Error {
+/// The error, with the path where it has none.
+pub(crate) fn at(error: Error, path: &Path) -> Error {
     if error.path.is_some() { error } else { error.path(path.to_string_lossy()) }
 }

@@ -73,26 +73,25 @@ fn block_signals() {
 
 /// Runs `call` with every signal blocked, for a library that does not expect its system calls to be interrupted.
 pub(crate) fn without_signals<T>(call: impl FnOnce() -> T) -> T {
-    // SAFETY: as in block_signals; the old mask is restored on the same thread.
-    unsafe {
-        let mut all: libc::sigset_t = std::mem::zeroed();
-        let mut old: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut old);
-        let result = call();
-        libc::pthread_sigmask(libc::SIG_SETMASK, &old, std::ptr::null_mut());
-        result
-    }
+    with_mask(libc::sigfillset, call)
 }
 
 /// Runs `call` with no signal blocked, so that a child started in it inherits an open mask.
 pub(crate) fn with_open_signals<T>(call: impl FnOnce() -> T) -> T {
+    with_mask(libc::sigemptyset, call)
+}
+
+/// Runs `call` with the mask that `fill` makes.
+fn with_mask<T>(
+    fill: unsafe extern "C" fn(*mut libc::sigset_t) -> libc::c_int,
+    call: impl FnOnce() -> T,
+) -> T {
     // SAFETY: as in block_signals; the old mask is restored on the same thread.
     unsafe {
-        let mut open: libc::sigset_t = std::mem::zeroed();
+        let mut mask: libc::sigset_t = std::mem::zeroed();
         let mut old: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut open);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &open, &mut old);
+        fill(&mut mask);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &mask, &mut old);
         let result = call();
         libc::pthread_sigmask(libc::SIG_SETMASK, &old, std::ptr::null_mut());
         result
