@@ -55,6 +55,9 @@ export const errorCodes = {
   O2CB_UNSUPPORTED_VOLUME: { sentence: "the volume is in a state that this cannot change", remedy: "run fsck.ocfs2 on the volume" },
   O2CB_VERIFY_FAILED: { sentence: "what was written does not read back", remedy: "look at the kernel log and at the path to the disk" },
   O2CB_BAD_UNDO_FILE: { sentence: "the undo file cannot be used", remedy: "" },
+  O2CB_DAEMON_REFUSED: { sentence: "the stack's control daemon refused", remedy: "" },
+  O2CB_BAD_MESSAGE: { sentence: "a message of the control protocol cannot be read", remedy: "compare the versions of both programs" },
+  O2CB_UNSAFE_KERNEL: { sentence: "this kernel cannot survive what this would have it do", remedy: "" },
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -85,6 +85,11 @@ codes! {
     UnsupportedVolume "O2CB_UNSUPPORTED_VOLUME" "the volume is in a state that this cannot change" "run fsck.ocfs2 on the volume"
     VerifyFailed "O2CB_VERIFY_FAILED" "what was written does not read back" "look at the kernel log and at the path to the disk"
     BadUndoFile "O2CB_BAD_UNDO_FILE" "the undo file cannot be used" ""
+
+    // Userspace cluster stacks.
+    DaemonRefused "O2CB_DAEMON_REFUSED" "the stack's control daemon refused" ""
+    BadMessage "O2CB_BAD_MESSAGE" "a message of the control protocol cannot be read" "compare the versions of both programs"
+    UnsafeKernel "O2CB_UNSAFE_KERNEL" "this kernel cannot survive what this would have it do" ""
 }
 
 impl Code {
