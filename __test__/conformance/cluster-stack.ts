@@ -31,8 +31,6 @@ export interface StackFixture {
   concurrent: boolean;
   /** the cluster's name, the heartbeat mode, the stack: those that the stack has */
   mismatches: readonly Mismatch[];
-  /** keeps the running stack in use, so that no other can take its place; the function given ends that. Absent where nothing has to. */
-  occupy?(): Promise<() => Promise<unknown>>;
   /** mount(2) of the volume on a directory that is free; the function given unmounts it there. Absent where nothing can be mounted. */
   mount?(): Promise<() => Promise<unknown>>;
 }
@@ -207,6 +205,7 @@ export const cases: readonly ConformanceCase[] = [
       await failing.complete(constants.errno.EBUSY);
       await assertHeld(fixture, 1);
       await unmountFirst();
+      await fails("O2CB_REGION_IN_USE", member.leave());
       await unmountSecond();
       await member.leave();
       await fixture.assertClean();
@@ -217,13 +216,14 @@ export const cases: readonly ConformanceCase[] = [
     async run(fixture) {
       const { volume, mismatches } = fixture;
       const member = await (await begin(fixture)).complete(0);
-      const release = await fixture.occupy?.();
+      // A stack that is in use cannot be taken away by a volume of another.
+      const unmount = await fixture.mount?.();
       try {
         for (const { change, code } of mismatches)
           await fails(code, begin(fixture, { service: "another", volume: { ...volume, ...change } }));
         await assertHeld(fixture, 1);
       } finally {
-        await release?.();
+        await unmount?.();
         await member.leave();
       }
       await fixture.assertClean();

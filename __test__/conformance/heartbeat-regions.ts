@@ -12,7 +12,7 @@ export interface RegionFixture extends StackFixture {
   directory: string;
 }
 
-export type RegionSettings = Pick<StackFixture, "native" | "volume" | "occupy" | "mount"> &
+export type RegionSettings = Pick<StackFixture, "native" | "volume" | "mount"> &
   Pick<RegionFixture, "directory">;
 
 /** The classic stack's own terms: a region that is there, and the references of its semaphore set. */
@@ -24,7 +24,7 @@ export function regionFixture(settings: RegionSettings): RegionFixture {
     mismatches: [
       { change: { cluster: "elsewhere" }, code: "O2CB_INVALID_CLUSTER_NAME" },
       { change: { heartbeatMode: "global" }, code: "O2CB_INVALID_HEARTBEAT_MODE" },
-      { change: { stack: "pcmk" }, code: "O2CB_STACK_MISMATCH" },
+      { change: { stack: "pcmk" }, code: "O2CB_INVALID_STACK_NAME" },
     ],
     async held() {
       const { region, references } = await stateOf(native, volume, directory);

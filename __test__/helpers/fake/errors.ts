@@ -12,6 +12,7 @@ const numbers = new Map<string, number>([
   // Node's table lacks these; ERESTARTSYS is the restart code that leaks from the lock manager (kernel-abi 7.2).
   ["ENOTBLK", 15],
   ["EBADR", 53],
+  ["EUNATCH", 49],
   ["ERESTARTSYS", 512],
 ]);
 

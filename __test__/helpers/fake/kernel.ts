@@ -13,6 +13,7 @@ import { Dlmfs, DomainDirectory, type DlmfsHost, type Domain } from "./dlmfs.ts"
 import { modernKernel, moduleDependencies, type KernelFeatures } from "./features.ts";
 import { Gates, type Hold } from "./gates.ts";
 import type { Fsdlm } from "./fsdlm.ts";
+import { Lockspaces } from "./lockspaces.ts";
 import { differences, inventory } from "./leftovers.ts";
 import { mountKernelTree, mountTrees } from "./machine-tree.ts";
 import { modprobe } from "./modules.ts";
@@ -70,6 +71,8 @@ export class FakeKernel extends Processes implements ConfigfsHost, DlmfsHost {
   readonly rangeLocks = new RangeLocks();
   /** corosync, dlm_controld and the control devices of a userspace stack */
   readonly services = new StackServices();
+  /** the kernel's DLM, as mounts on such a stack use it */
+  readonly lockspaces = new Lockspaces(this.services);
   /** what was run in the foreground, and the signals that it got */
   readonly started: ProgramRequest[] = [];
   readonly signals: number[] = [];

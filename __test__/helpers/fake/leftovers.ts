@@ -32,6 +32,7 @@ export function inventory(kernel: FakeKernel): string[] {
     found.push(
       `superblock of ${superblock.device.name} (${superblock.dying ? "dying" : `${superblock.users} users`})`,
     );
+  for (const name of kernel.lockspaces.joined) found.push(`the kernel's lockspace ${name}`);
   for (const domain of kernel.domains.keys()) found.push(`domain ${domain}`);
   for (const member of kernel.fsdlm?.members ?? []) found.push(`lockspace ${member}`);
   for (const [domain, { files }] of kernel.domains) {
