@@ -23,11 +23,18 @@ interface Row {
 
 const rows: readonly Row[] = [
   {
-    title: "no module of the stack, and none that could be loaded",
+    title: "no plugin of the stack, and none that could be loaded",
     settings: { modules: ["ocfs2"], availableModules: ["ocfs2"] },
     code: "O2CB_MODULE_NOT_LOADED",
-    message: /no DLM.*\/proc\/misc/,
+    message: /no plugin for the cluster stack 'pcmk'/,
     remedy: /ocfs2_stack_user/,
+  },
+  {
+    title: "a plugin without the DLM",
+    prepare: ({ modules }) => void modules.delete("dlm"),
+    code: "O2CB_MODULE_NOT_LOADED",
+    message: /no DLM.*\/proc\/misc/,
+    remedy: /modprobe dlm/,
   },
   {
     title: "the control device has no node",
@@ -81,7 +88,7 @@ const rows: readonly Row[] = [
     settings: { clusterName: "a-name-of-17-byte" },
     code: "O2CB_INVALID_CLUSTER_NAME",
     message: /'a-name-of-17-byte' is running/,
-    remedy: /16 bytes at most.*no room for these 17/,
+    remedy: /another cluster_name in corosync\.conf.*17 bytes/,
   },
   {
     title: "the volume names no cluster",
@@ -104,14 +111,14 @@ for (const { title, settings, prepare, code, message, remedy } of rows) {
     t.is(error.code, code, error.message);
     t.regex(error.message, message);
     t.regex(error.remedy ?? "", remedy);
-    t.is(error.region, uuid);
+    if (!/plugin/.test(title)) t.is(error.region, uuid);
     t.is(error.clusterStack, "pcmk");
     t.false(steps.some(({ step }) => step === "mount"));
     t.deepEqual(kernel.leftovers(), []);
   });
 }
 
-test("what is missing is told in this order: module, device, version, configfs, dlm_controld, cluster", async (t) => {
+test("what is missing is told in this order: plugin, DLM, device, version, configfs, dlm_controld, cluster", async (t) => {
   const { kernel } = userStack({
     modules: ["ocfs2"],
     availableModules: ["ocfs2"],
@@ -122,8 +129,13 @@ test("what is missing is told in this order: module, device, version, configfs, 
   const told: string[] = [];
   const next = async (): Promise<void> => {
     const error = await t.throwsAsync(mount(kernel), { instanceOf: O2cbError });
-    told.push(/no DLM|control device|version|dlm_controld|cluster/.exec(error.message)?.[0] ?? error.message);
+    told.push(
+      /no plugin|no DLM|control device|version|dlm_controld|cluster/.exec(error.message)?.[0] ??
+        error.message,
+    );
   };
+  await next();
+  kernel.modules.add("ocfs2_stack_user");
   await next();
   kernel.modules.add("dlm");
   await next();
@@ -134,7 +146,7 @@ test("what is missing is told in this order: module, device, version, configfs, 
   await next();
   kernel.lockspaces.settings = { clusterName: "other", recoverCallbacks: 1 };
   await next();
-  t.deepEqual(told, ["no DLM", "control device", "version", "dlm_controld", "cluster"]);
+  t.deepEqual(told, ["no plugin", "no DLM", "control device", "version", "dlm_controld", "cluster"]);
 });
 
 test("a machine that has loaded nothing: stack and plugin are made ready by the mount", async (t) => {

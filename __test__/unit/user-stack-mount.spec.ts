@@ -177,7 +177,7 @@ test("a remount repeats the stack's label and no heartbeat option; the kernel re
   const { options } = await mountVolume(kernel.process(), { ...at, options: "remount,ro" });
   t.true(options.includes("cluster_stack=pcmk"));
   t.false(options.some((option) => option.startsWith("heartbeat=")));
-  const [entry] = (await kernel.process().mounts(null)).filter(({ target }) => target === DIRECTORY);
+  const entry = (await kernel.process().mounts(null)).find(({ target }) => target === DIRECTORY);
   t.regex(entry?.superOptions ?? "", /^ro,/);
   for (const change of ["heartbeat=local", "cluster_stack=cman", "nocluster"])
     await t.throwsAsync(mountVolume(kernel.process(), { ...at, options: `remount,${change}` }), {

@@ -18,6 +18,6 @@ export async function stackOf(native: Native, volume: Volume, options: DetectOpt
   const { configfs } = await setupStack(native, label, { ...options, volume, operation: "begin-join" });
   if (label === CLASSIC_STACK) return new ClassicStack(native, configfs as string);
   const transport = await transportOf(native, label, options.signal);
-  if (transport === "kernel") return new KernelDlmStack(native, label, options);
+  if (transport === "kernel") return new KernelDlmStack(native, label);
   throw new Error("merged later");
 }
