@@ -26,6 +26,7 @@ import {
   tuneWith,
   undo,
   UNDO_FILE,
+  userVolume,
 } from "../helpers/tune.ts";
 
 const changes: Record<string, { make: () => Machine; request: Partial<TuneVolumeRequest> }> = {
@@ -34,6 +35,11 @@ const changes: Record<string, { make: () => Machine; request: Partial<TuneVolume
   "another cluster's volume": {
     make: othersVolume,
     request: { label: "new", updateClusterStack: true, confirm: true },
+  },
+  "a user stack's volume": { make: userVolume, request: { label: "new", uuid: NEW_UUID, confirm: true } },
+  "a volume that comes to a user stack": {
+    make: () => userVolume({ volume: { stack: "o2cb", cluster: "other" } }),
+    request: { updateClusterStack: true, confirm: true },
   },
   "one node's volume that comes to the cluster": { make: localVolume, request: { mount: "cluster" } },
 };
