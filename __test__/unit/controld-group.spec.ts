@@ -130,7 +130,7 @@ const table: Record<string, Record<string, string>> = {
     ...busy,
     "1 gone": "→ leaving []",
     joined: "register → registering [ocfs2]",
-    "join fails": "11>1 over",
+    "join fails": "over 11>1",
   },
   "joining, abandoned": { ...leaving, joined: "leave", "join fails": "over" },
   registering: {
@@ -187,8 +187,8 @@ const table: Record<string, Record<string, string>> = {
     unmount: "0>3 → live [tool]",
     "unmount tool": "0>3 → live [ocfs2]",
   },
-  "leaving after a failure": { ...leaving, left: "0>1 over" },
-  "leaving after umount": { ...leaving, left: "0>2 over" },
+  "leaving after a failure": { ...leaving, left: "over 0>1" },
+  "leaving after umount": { ...leaving, left: "over 0>2" },
   "leaving, abandoned": { ...leaving, left: "over" },
   frozen: {
     ...busy,
@@ -212,8 +212,8 @@ test("the reply to the last unmount, and to a failed mount, comes with the end o
     const group = at(last.kind === "result" ? [joined, registered] : live);
     t.deepEqual(group.handle(last).map(word), ["unregister", "leave"]);
     t.deepEqual(group.handle({ kind: "left" }), [
-      { kind: "reply", client: FIRST, status: 0, text: "OK" },
       { kind: "over" },
+      { kind: "reply", client: FIRST, status: 0, text: "OK" },
     ]);
     t.deepEqual(group.handle(mountOf(SECOND)), []);
   }
@@ -221,7 +221,7 @@ test("the reply to the last unmount, and to a failed mount, comes with the end o
 
 test("a refused registration is told with its number when the group is left", (t) => {
   const group = at([joined, { kind: "registered", status: 95 }]);
-  t.deepEqual(group.handle({ kind: "left" }).map(word), ["95>1", "over"]);
+  t.deepEqual(group.handle({ kind: "left" }).map(word), ["over", "95>1"]);
 });
 
 test("an error is told once, to the request that it answers", (t) => {
@@ -235,7 +235,7 @@ test("a group that freezes while its first mounter waits does not let it in", (t
   const freeze: GroupInput = { kind: "freeze", reason: "node 2 died" };
   const waiting = at([freeze, joined]);
   t.deepEqual(waiting.handle(registered).map(word), ["unregister", "leave"]);
-  t.deepEqual(waiting.handle({ kind: "left" })[0], {
+  t.deepEqual(waiting.handle({ kind: "left" })[1], {
     kind: "reply",
     client: FIRST,
     status: 112,
@@ -247,7 +247,7 @@ test("without registration the group is there with the join", (t) => {
   const group = new MountGroup({ client: FIRST, device: DEVICE, service: "ocfs2" }, false);
   t.deepEqual(group.handle(joined).map(word), ["0>1"]);
   t.deepEqual(group.handle(resultOf(FIRST, 5)).map(word), ["leave"]);
-  t.deepEqual(group.handle({ kind: "left" }).map(word), ["0>1", "over"]);
+  t.deepEqual(group.handle({ kind: "left" }).map(word), ["over", "0>1"]);
 });
 
 // -- random orders

@@ -298,9 +298,10 @@ export class MountGroup {
   #end(): void {
     this.#isOver = true;
     this.#isInProcessGroup = false;
+    // First the end: the client may ask again as soon as it has its answer.
+    this.#effects.push({ kind: "over" });
     this.#answer(this.client, this.#outcome);
     this.#attempt = null;
-    this.#effects.push({ kind: "over" });
   }
 
   #reply(client: ClientId, status: number, text: string): void {
