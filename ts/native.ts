@@ -334,6 +334,6 @@ function wrap(module: Module): Native {
       ),
     connectAbstract: (name, options = {}) =>
       run("connect-abstract", options, (c) => module.connectAbstract(c, name)),
-    ...stackCalls(),
+    ...stackCalls(module, { run, now }),
   };
 }
