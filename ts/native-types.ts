@@ -16,6 +16,7 @@ import type {
   ProgramRequest,
   ForegroundProgram,
 } from "./native-dlm-types.ts";
+import type { NativeStack } from "./native-stack-types.ts";
 import type {
   DeviceNumber,
   VolumeFacts,
@@ -30,6 +31,7 @@ import type {
 } from "./native-volume-types.ts";
 
 export type * from "./native-dlm-types.ts";
+export type * from "./native-stack-types.ts";
 export type * from "./native-volume-types.ts";
 
 export interface CallOptions {
@@ -150,7 +152,7 @@ export interface EventWatch extends Held {
   next(options?: CallOptions): Promise<WatchEvent[]>;
 }
 
-export interface Native {
+export interface Native extends NativeStack {
   // -- volumes and devices
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts>;
   /**

@@ -23,6 +23,7 @@ import type {
   RegionLock,
 } from "./native-types.ts";
 
+import { stackCalls } from "./native-stack.ts";
 import { whole, milliseconds, isExclusive, event, slotList, superblockChange } from "./native-values.ts";
 
 export type * from "./native-types.ts";
@@ -333,5 +334,6 @@ function wrap(module: Module): Native {
       ),
     connectAbstract: (name, options = {}) =>
       run("connect-abstract", options, (c) => module.connectAbstract(c, name)),
+    ...stackCalls(module, { run, now }),
   };
 }

@@ -84,6 +84,9 @@ const butForTheCaller =
 /** Only what is the caller's own trouble keeps its code (crates/sys, fsdlm). */
 const dlmFailed = (errno: string): ErrorCode | null =>
   ["EPERM", "EACCES", "EROFS", "ENOMEM"].includes(errno) ? null : "O2CB_DLM_FAILED";
+/** dlm_controld does not run, or has ended (crates/sys, dlm_control). */
+const controldLost = (errno: string): ErrorCode | null =>
+  ["ECONNREFUSED", "ECONNRESET", "ENOTCONN", "EPIPE"].includes(errno) ? "O2CB_SERVICE_UNAVAILABLE" : null;
 /** crates/sys, dlmfs::refused */
 const dlmRefused = (errno: string): ErrorCode | null =>
   ["EINTR", "ENOENT", "EPERM", "EACCES", "ENOMEM"].includes(errno) ? null : "O2CB_DLM_FAILED";
@@ -148,6 +151,31 @@ export const callKinds = {
   "DlmLock.writeValue": { operation: "dlm-lock-value", syscall: "pwrite" },
   "DlmLock.waitBlocked": { operation: "wait-dlm-blocked", syscall: "poll" },
   "DlmLock.close": { operation: "release", syscall: "close" },
+  readClusterMap: { operation: "read-cluster-map", syscall: "cmap_get_string" },
+  isQuorate: { operation: "read-quorum", syscall: "quorum_getquorate" },
+  joinProcessGroup: { operation: "join-group", syscall: "cpg_join" },
+  "ProcessGroup.next": { operation: "next-group-events", syscall: "poll" },
+  "ProcessGroup.send": { operation: "send-to-group", syscall: "cpg_mcast_joined" },
+  "ProcessGroup.leave": { operation: "leave-group", syscall: "cpg_leave" },
+  "ProcessGroup.close": { operation: "close-group", syscall: "cpg_finalize" },
+  lockspaceState: { operation: "read-lockspace", syscall: "dlmc_lockspace_info", recode: controldLost },
+  connectDlmControl: { operation: "connect-dlm-controld", syscall: "dlmc_fs_connect", recode: controldLost },
+  "DlmControl.register": {
+    operation: "register-lockspace",
+    syscall: "dlmc_fs_register",
+    recode: controldLost,
+  },
+  "DlmControl.unregister": {
+    operation: "unregister-lockspace",
+    syscall: "dlmc_fs_unregister",
+    recode: controldLost,
+  },
+  "DlmControl.notified": { operation: "say-notified", syscall: "dlmc_fs_notified", recode: controldLost },
+  "DlmControl.next": { operation: "next-dlm-answer", syscall: "dlmc_fs_result", recode: controldLost },
+  dlmVersion: { operation: "read-dlm-version", syscall: "read" },
+  openControlDevice: { operation: "open-control-device", syscall: "write" },
+  "ControlDevice.nodeDown": { operation: "tell-node-down", syscall: "write" },
+  listenAbstract: { operation: "listen-abstract", syscall: "bind" },
   setIoPriority: { operation: "set-io-priority", syscall: "ioprio_set" },
   runProgram: { operation: "run-program", syscall: "posix_spawn" },
   startProgram: { operation: "start-program", syscall: "execve" },

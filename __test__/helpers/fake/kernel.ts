@@ -21,6 +21,7 @@ import { pinRegions, unpinRegions, type Superblock } from "./ocfs2.ts";
 import { Processes } from "./processes.ts";
 import { RangeLocks } from "./range-locks.ts";
 import type { Region } from "./region.ts";
+import { StackServices } from "./stack-services.ts";
 import type { Task, TaskSettings } from "./task.ts";
 
 const REVISION_PATHS = [
@@ -66,6 +67,8 @@ export class FakeKernel extends Processes implements ConfigfsHost, DlmfsHost {
   /** the locks of all domains, with what other nodes have of them */
   readonly dlmLocks = new DlmLocks();
   readonly rangeLocks = new RangeLocks();
+  /** corosync, dlm_controld and the control devices of a userspace stack */
+  readonly services = new StackServices();
   /** what was run in the foreground, and the signals that it got */
   readonly started: ProgramRequest[] = [];
   readonly signals: number[] = [];

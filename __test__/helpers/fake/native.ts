@@ -28,18 +28,18 @@ import type {
 } from "../../../ts/native-types.ts";
 import { BlockDevice, type VolumeContent } from "./device.ts";
 import { deferred } from "./deferred.ts";
-import { FakeDlm } from "./dlm-calls.ts";
 import { abortedCall, openFailed, Refusal, refuse, refuseWithCode } from "./errors.ts";
 import { openLockspace } from "./fsdlm.ts";
 import { mount, mountTable, namespaceAt, namespaceTable, unmount } from "./mount-calls.ts";
 import { startProgram } from "./programs.ts";
 import { acquireRegion, queryRegion } from "./region-lock.ts";
+import { FakeStackCalls } from "./stack-calls.ts";
 import { readSuperblocks, writeSuperblock } from "./superblocks.ts";
 import type { TreeNode } from "./tree.ts";
 import { detailsOf, scanned } from "./volume-details.ts";
 import { FakeEventWatch } from "./watch.ts";
 
-export class FakeNative extends FakeDlm implements Native {
+export class FakeNative extends FakeStackCalls implements Native {
   // -- volumes and devices
 
   readVolume(device: string, options?: CallOptions): Promise<VolumeFacts> {

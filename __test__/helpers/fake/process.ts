@@ -45,6 +45,7 @@ export const CANNOT_FAIL: readonly CallName[] = [
   "EventWatch.remove",
   "EventWatch.release",
   "DlmLock.close",
+  "ProcessGroup.close",
 ];
 
 export type Which =
