@@ -7,6 +7,7 @@ import type { Native } from "../native-types.ts";
 import { CLASSIC_STACK, type Volume } from "../volume.ts";
 import { ClassicStack } from "./classic.ts";
 import type { ClusterStack } from "./cluster-stack.ts";
+import { ControldStack } from "./controld.ts";
 import { setupStack, type DetectOptions } from "./detect.ts";
 import { KernelDlmStack } from "./kernel-dlm.ts";
 import { transportOf } from "./transport.ts";
@@ -18,5 +19,5 @@ export async function stackOf(native: Native, volume: Volume, options: DetectOpt
   if (label === CLASSIC_STACK) return new ClassicStack(native, configfs as string);
   const transport = await transportOf(native, label, options.signal);
   if (transport === "kernel") return new KernelDlmStack(native, label, options);
-  throw new Error("merged later");
+  return new ControldStack(native, label);
 }
