@@ -8,7 +8,7 @@
 // replay its journals, and nothing else would keep it from writing.
 import { setMaxListeners } from "node:events";
 import type { Server } from "node:net";
-import type { ControlAnswer, ControlDevice, DlmControl } from "../native-stack-types.ts";
+import type { ControlAnswer, ControlDevice, DlmControl } from "../native-types.ts";
 import { frozenBy, refusalOf } from "./admission.ts";
 import { eventText, type DaemonEvent } from "./daemon-events.ts";
 import { DaemonGroup, dropped } from "./daemon-group.ts";

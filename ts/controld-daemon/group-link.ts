@@ -2,7 +2,7 @@
 //
 // Facts relied on: a group has a connection of its own (native-stack-types); the first change that names this process is its join, and
 // the one that does not name it any more is the end of its leave, or means that it was put out.
-import type { GroupEvent, GroupMember } from "../native-stack-types.ts";
+import type { GroupEvent, GroupMember } from "../native-types.ts";
 import type { DaemonNative, ProcessGroup } from "./services.ts";
 
 export interface LinkHandler {

@@ -3,7 +3,7 @@
 // Facts relied on: userspace-stack 2.4. A daemon that leaves a mount group has unmounted, and is forgotten. A death is told in the group of
 // all daemons and in each mount group, on connections of their own, in any order between them; it counts where it is told in the first, so
 // that all nodes deal with deaths in one order. What a mount group tells of it may come before or after that.
-import type { GroupEvent, GroupMember } from "../native-stack-types.ts";
+import type { GroupEvent, GroupMember } from "../native-types.ts";
 
 export type GroupChange = Extract<GroupEvent, { kind: "change" }>;
 

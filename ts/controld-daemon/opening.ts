@@ -1,9 +1,9 @@
 // What the daemon opens at its start, each with the failure that means something here: the kernel's control device and the protocol's socket.
-import { closeSync } from "node:fs";
 import { createServer, type Server } from "node:net";
-import { isCode, isErrno, O2cbError } from "../errors.ts";
-import type { ControlDevice } from "../native-stack-types.ts";
-import { SOCKET_NAME, type DaemonNative } from "./services.ts";
+import { CONTROLD_SOCKET } from "../controld/connection.ts";
+import { isErrno, O2cbError } from "../errors.ts";
+import type { ByteChannel, ControlDevice } from "../native-types.ts";
+import type { DaemonNative } from "./services.ts";
 import type { Version } from "./versions.ts";
 
 /** As udev names it, and where a devtmpfs alone has it. */
@@ -36,14 +36,14 @@ export async function openDevice(
  * is killed before it has left looks like a node that died. Errors: O2CB_ALREADY_RUNNING.
  */
 export async function requireAlone(native: DaemonNative, signal: AbortSignal): Promise<void> {
-  let descriptor: number;
+  let channel: ByteChannel;
   try {
-    descriptor = await native.connectAbstract(SOCKET_NAME, { signal });
+    channel = await native.connectAbstract(CONTROLD_SOCKET, { signal });
   } catch (error) {
-    if (isErrno(error, "ECONNREFUSED") || isCode(error, "O2CB_SERVICE_UNAVAILABLE")) return;
+    if (isErrno(error, "ECONNREFUSED")) return;
     throw error;
   }
-  closeSync(descriptor);
+  channel.close();
   throw alreadyRunning();
 }
 
@@ -59,7 +59,7 @@ export async function listenAtSocket(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    const fd = await native.listenAbstract(SOCKET_NAME, BACKLOG, { signal });
+    const fd = await native.listenAbstract(CONTROLD_SOCKET, BACKLOG, { signal });
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen({ fd }, () => {
@@ -75,7 +75,7 @@ export async function listenAtSocket(
 function alreadyRunning(cause?: unknown): O2cbError {
   return new O2cbError(
     "O2CB_ALREADY_RUNNING",
-    `another control daemon of this host answers at the socket '@${SOCKET_NAME}'`,
+    `another control daemon of this host answers at the socket '@${CONTROLD_SOCKET}'`,
     { operation: "start-controld", remedy: "nothing needs to be done", cause },
   );
 }

@@ -4,7 +4,7 @@
 // Facts relied on: userspace-stack 2.4 (the order) and 2.6: a status other than 0 means "not seen yet". The original asks again at once,
 // without a pause. DOWN before the DLM's own recovery is safe: the file system's recovery needs locks that the DLM hands out only after
 // it has fenced the node. Whether DOWN may be sent at all is decided in start-checks.ts.
-import type { ControlDevice, DlmControl } from "../native-stack-types.ts";
+import type { ControlDevice, DlmControl } from "../native-types.ts";
 import { pause } from "../pause.ts";
 import type { DaemonEvent } from "./daemon-events.ts";
 import type { Death } from "./members.ts";

@@ -11,7 +11,8 @@ import { readOptional } from "../attributes.ts";
 import { O2cbError } from "../errors.ts";
 import { kernelRelease } from "../kernel-release.ts";
 import { pause } from "../pause.ts";
-import { findConfigfs, STACK_FILE } from "../stack/detect.ts";
+import { STACK_FILE } from "../stack/detect.ts";
+import { readDlmSettings } from "../stack/transport.ts";
 import { CLASSIC_STACK } from "../volume.ts";
 import { kernelSafety, type ReadBytes } from "./kernel-safety.ts";
 import type { DaemonNative } from "./services.ts";
@@ -122,11 +123,9 @@ async function clusterName(native: DaemonNative, signal: AbortSignal): Promise<s
 
 /** Null where dlm_controld has not written it. */
 export async function readMode(native: DaemonNative, signal?: AbortSignal): Promise<DlmMode | null> {
-  const base = await findConfigfs(native, signal);
-  if (base === null) return null;
-  const text = await readOptional(native, `${base}/dlm/cluster/recover_callbacks`, signal);
-  if (text === null) return null;
-  return text === "0" ? "fscontrol" : "callbacks";
+  const { recoverCallbacks } = await readDlmSettings(native, signal);
+  if (recoverCallbacks === null) return null;
+  return recoverCallbacks === "0" ? "fscontrol" : "callbacks";
 }
 
 async function waitForMode(native: DaemonNative, { signal, scale = 1 }: CheckOptions): Promise<DlmMode> {

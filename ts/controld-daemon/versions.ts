@@ -4,7 +4,7 @@
 // Facts relied on: a closed process group delivers messages and changes in one order to all members, so that all come to the same
 // result. The original kept versions in checkpoints of a service that is gone (userspace-stack 2.7) and reads no messages; its rule is
 // kept: the first daemon sets the versions, another needs the same major and a minor that is not below.
-import type { GroupMember } from "../native-stack-types.ts";
+import type { GroupMember } from "../native-types.ts";
 import { memberKey } from "./members.ts";
 
 export interface Version {

@@ -5,7 +5,7 @@
 // connection to corosync that does not take a leave is ended instead; the others forget a member of a mount group that goes so, as its
 // daemon lives.
 import { constants } from "node:os";
-import type { DlmControl } from "../native-stack-types.ts";
+import type { DlmControl } from "../native-types.ts";
 import type { DaemonEvent } from "./daemon-events.ts";
 import { GroupLink, isMember } from "./group-link.ts";
 import { Members, type Death, type GroupChange } from "./members.ts";

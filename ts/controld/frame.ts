@@ -9,6 +9,7 @@
 import { constants } from "node:os";
 import { O2cbError } from "../errors.ts";
 import { isKeyword, MESSAGES, type Message } from "./messages.ts";
+import { shown } from "./words.ts";
 
 export const FRAME_BYTES = 256;
 
@@ -72,16 +73,6 @@ export function decodeFrame(frame: Uint8Array): Message {
 function cut(text: string): [string, string | null] {
   const blank = text.indexOf(" ");
   return blank === -1 ? [text, null] : [text.slice(0, blank), text.slice(blank + 1)];
-}
-
-/** A peer's words in a message for people: on one line, and not all of them. */
-export function shown(text: string): string {
-  const start = text.slice(0, 64);
-  const line = JSON.stringify(start).replace(
-    /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  );
-  return line + (start.length < text.length ? " and more" : "");
 }
 
 function unreadable(why: string): O2cbError {

@@ -4,8 +4,8 @@
 // Facts relied on: userspace-stack 1.4. A STATUS may come at any point: other than 0 it is the daemon's refusal; 0 before all items, a second
 // count, an empty item, an item too many and any other message are faults of the peer.
 import { O2cbError } from "../errors.ts";
-import { shown } from "./frame.ts";
 import { readCount, readNumber, type Message } from "./messages.ts";
+import { shown } from "./words.ts";
 
 /** More than any daemon has to tell (a full DUMP has about 4200), and little enough to be kept. */
 export const MAX_ITEMS = 65_536;
