@@ -7,6 +7,7 @@ import type { Native } from "../native-types.ts";
 import { CLASSIC_STACK, type Volume } from "../volume.ts";
 import { ClassicStack } from "./classic.ts";
 import type { ClusterStack } from "./cluster-stack.ts";
+import { ControldStack } from "./controld.ts";
 import type { DetectOptions } from "./detect.ts";
 import { KernelDlmStack } from "./kernel-dlm.ts";
 import { setupStack } from "./setup.ts";
@@ -17,7 +18,7 @@ export async function stackOf(native: Native, volume: Volume, options: DetectOpt
   const { stack: label } = volume;
   const { configfs } = await setupStack(native, label, { ...options, volume, operation: "begin-join" });
   if (label === CLASSIC_STACK) return new ClassicStack(native, configfs as string);
-  const transport = await transportOf(native, label, options.signal);
-  if (transport === "kernel") return new KernelDlmStack(native, label);
-  throw new Error("merged later");
+  return (await transportOf(native, label, options.signal)) === "kernel"
+    ? new KernelDlmStack(native, label)
+    : new ControldStack(native, label);
 }
