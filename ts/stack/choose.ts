@@ -8,6 +8,7 @@ import { CLASSIC_STACK, type Volume } from "../volume.ts";
 import { ClassicStack } from "./classic.ts";
 import type { ClusterStack } from "./cluster-stack.ts";
 import type { DetectOptions } from "./detect.ts";
+import { ControldStack } from "./controld.ts";
 import { KernelDlmStack } from "./kernel-dlm.ts";
 import { setupStack } from "./setup.ts";
 import { transportOf } from "./transport.ts";
@@ -17,7 +18,7 @@ export async function stackOf(native: Native, volume: Volume, options: DetectOpt
   const { stack: label } = volume;
   const { configfs } = await setupStack(native, label, { ...options, volume, operation: "begin-join" });
   if (label === CLASSIC_STACK) return new ClassicStack(native, configfs as string);
-  const transport = await transportOf(native, label, options.signal);
-  if (transport === "kernel") return new KernelDlmStack(native, label, options);
-  throw new Error("merged later");
+  return (await transportOf(native, label, options.signal)) === "kernel"
+    ? new KernelDlmStack(native, label)
+    : new ControldStack(native, label);
 }

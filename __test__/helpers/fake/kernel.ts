@@ -4,6 +4,7 @@
 // Facts relied on: stated in the files that it is made of: processes, configfs, region, ocfs2, dlmfs, watch, semaphores, vfs, machine-tree.
 import type { ProgramRequest } from "../../../ts/native-types.ts";
 import { CTools } from "./c-tools.ts";
+import type { FakeChannel, Listener } from "./channel.ts";
 import type { FakeClock } from "./clock.ts";
 import type { Cluster, ConfigfsHost } from "./configfs.ts";
 import { WatchedMap } from "./directory-events.ts";
@@ -77,8 +78,10 @@ export class FakeKernel extends Processes implements ConfigfsHost, DlmfsHost {
   readonly signals: number[] = [];
   /** what a signal does to such a program, in place of its end */
   onSignal: ((signal: number) => void) | null = null;
-  /** abstract socket names that answer, with the descriptor a connection gets */
-  readonly abstractSockets = new Map<string, () => number>();
+  /** abstract socket names that answer */
+  readonly abstractSockets = new Map<string, Listener>();
+  /** the connections that are open to them */
+  readonly connections = new Set<FakeChannel>();
   /** I/O priorities that were set */
   readonly ioPriorities = new Map<number, { ioClass: number; level: number }>();
   /** what the kernel ran at the ends of superblocks */

@@ -39,6 +39,7 @@ export function inventory(kernel: FakeKernel): string[] {
     for (const [name, { lock }] of files ?? [])
       if (lock.opens.size > 0) found.push(`lock ${name} of ${domain}, held ${lock.opens.size} times`);
   }
+  for (const { name } of kernel.connections) found.push(`connection to @${name}`);
   const { held } = kernel.rangeLocks.count();
   if (held > 0) found.push(`${held} places locked`);
   for (const disk of kernel.disks) {
