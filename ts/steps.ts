@@ -83,6 +83,8 @@ export type Step =
   | { step: "lock-down"; region: string; journals: number }
   | { step: "release-cluster"; region: string }
   | { step: "claim-volume"; device: string }
+  /** the stack's control daemon has not answered yet: a request of its protocol, such as MOUNT */
+  | { step: "wait-daemon"; region: string; request: string; waitedMs: number }
   /** mount(2) of a userspace stack waits, or will: this node's partition has no quorum */
   | { step: "wait-quorum"; region: string }
   /** the same: these nodes have to be fenced before the lock manager lets anybody in */

@@ -121,6 +121,10 @@ const lines: Lines = {
     detail(`the volume is locked: its super block's lock is held, ${journals} journals were free`),
   "release-cluster": () => detail("the volume is unlocked"),
   "claim-volume": ({ device }) => detail(`claimed '${device}', a volume for one node`),
+  "wait-daemon": ({ request, waitedMs }) =>
+    waiting(
+      `waiting for ocfs2_controld ${request === "MOUNT" ? "to join the volume's group" : "to answer"} (${seconds(waitedMs)} so far)`,
+    ),
   "wait-quorum": () =>
     waiting(
       "this node's partition has no quorum: the mount waits inside the kernel until other nodes come, where no signal reaches it",

@@ -12,7 +12,6 @@ import { withinLimit, type Limit } from "./limit.ts";
 import { decodeFrame, encodeFrame, FRAME_BYTES } from "./frame.ts";
 import { ListReader, statusNumber } from "./lists.ts";
 import type { Message } from "./messages.ts";
-import { shown } from "./words.ts";
 
 /** the name of the daemon's abstract socket */
 export const CONTROLD_SOCKET = "ocfs2_controld_sock";
@@ -207,14 +206,4 @@ export class Connection {
       cause: error.cause,
     });
   }
-}
-
-/** `EBUSY` or `the number -15`. */
-export function numberName(number: number): string {
-  return (number > 0 ? errnoName({ errno: number }) : undefined) ?? `the number ${number}`;
-}
-
-/** `EBUSY: 'it is being joined'` */
-export function statusWords({ number, text }: Status): string {
-  return text === "" ? numberName(number) : `${numberName(number)}: ${shown(text, FRAME_BYTES)}`;
 }
