@@ -116,8 +116,10 @@ for (const [what, { make, request }] of Object.entries(changes)) {
     const runs = await walkFaults(scenario, {
       setup: () => setup(make),
       late: true,
-      async check({ kernel, outcome, title }) {
+      async check({ kernel, native, outcome, title }) {
         t.true(["ok", "failed"].includes(outcomeOf(outcome)), `${title}: ${outcomeOf(outcome)}`);
+        // With the command goes what it could not give up.
+        native.exit();
         const written = whole(t, kernel, after, title);
         // A failure that could be undone was: the undo leaves nothing half done.
         const rolledBack =
