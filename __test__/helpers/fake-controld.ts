@@ -33,6 +33,8 @@ export class FakeControld {
   /** the device number behind a path; null: there is none */
   stat: (path: string) => string | null = (path) => path;
   log = "";
+  /** joins and leaves at once, where it would take a turn */
+  isPrompt = false;
   /** in place of an answer: true where the test has answered, or wants none */
   intercept: ((message: Message, client: ClientSide) => boolean) | null = null;
 
@@ -241,7 +243,8 @@ export class FakeControld {
   }
 
   #later(work: () => void): void {
-    if (this.#held === null) setImmediate(work);
+    if (this.isPrompt) work();
+    else if (this.#held === null) setImmediate(work);
     else this.#held.push(work);
   }
 }

@@ -281,6 +281,20 @@ test("what nobody asked for is noticed before anything is asked", async (t) => {
   t.is(heard, 0);
 });
 
+test("a connection that is reset says what was waited for", async (t) => {
+  const { native, client } = host();
+  for (const [call, errno] of [
+    ["ByteChannel.read", "ECONNRESET"],
+    ["ByteChannel.write", "EPIPE"],
+  ] as const) {
+    native.failCall(call, { errno });
+    const error = await failure(client.unmount("leave", names));
+    t.is(error.code, "O2CB_SERVICE_UNAVAILABLE");
+    t.regex(error.message, /connection to ocfs2_controld was lost while waiting for the answer to UNMOUNT/);
+    t.regex(error.remedy ?? "", /log/);
+  }
+});
+
 test("a connection that was lost says so at the next question", async (t) => {
   const { daemon, client } = host();
   const connection = await client.connect("begin-join");

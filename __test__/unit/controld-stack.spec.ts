@@ -116,18 +116,41 @@ test("given up before the daemon's STATUS, the daemon undoes the join", async (t
   await clean(t, one);
 });
 
-test("given up as the STATUS comes, the membership is taken back", async (t) => {
-  for (const service of [MOUNT_SERVICE, "tunefs.ocfs2"]) {
-    const one = await scene();
-    const controller = new AbortController();
-    one.daemon.intercept = (message) => {
-      if (message.keyword === "MOUNT") controller.abort();
-      return false;
-    };
-    const joining = one.begin({ signal: controller.signal, service });
-    t.like(await t.throwsAsync(joining), { code: "O2CB_ABORTED" });
-    await clean(t, one);
-  }
+for (const service of [MOUNT_SERVICE, "tunefs.ocfs2"]) {
+  for (const other of [false, true])
+    test(`given up as the STATUS comes, the membership of ${service} is taken back${other ? ", and another's stays" : ""}`, async (t) => {
+      const one = await scene();
+      const member = other ? await (await one.begin({ service: "fsck.ocfs2" })).complete(0) : null;
+      const controller = new AbortController();
+      one.daemon.isPrompt = true;
+      one.daemon.intercept = (message) => {
+        if (message.keyword === "MOUNT") controller.abort();
+        return false;
+      };
+      const joining = one.begin({ signal: controller.signal, service });
+      t.like(await t.throwsAsync(joining), { code: "O2CB_ABORTED", outcome: "rolled-back" });
+      t.is(one.daemon.heard.at(-1), `UNMOUNT ocfs2 ${UUID} ${service}`);
+      t.deepEqual(one.daemon.view(), other ? [`${UUID} live: fsck.ocfs2`] : []);
+      await member?.leave();
+      await clean(t, one);
+    });
+}
+
+test("a membership that cannot be taken back is said to be there", async (t) => {
+  const one = await scene();
+  const controller = new AbortController();
+  one.daemon.isPrompt = true;
+  one.daemon.intercept = (message, client) => {
+    if (message.keyword === "MOUNT") controller.abort();
+    if (message.keyword === "UNMOUNT")
+      client.send(encodeFrame({ keyword: "STATUS", number: "5", text: "no" }));
+    return message.keyword === "UNMOUNT";
+  };
+  const error = (await t.throwsAsync(one.begin({ signal: controller.signal }))) as O2cbError;
+  t.like(error, { code: "O2CB_ABORTED", outcome: "in-kernel", operation: "begin-join", region: UUID });
+  t.regex(error.message, /holds the membership .* still/);
+  t.regex(error.remedy ?? "", new RegExp(`ocfs2_hb_ctl -K -u ${UUID} ocfs2`));
+  t.true(isCode(error.rollbackError, "O2CB_DAEMON_REFUSED"));
 });
 
 test("a daemon that is lost after mount(2) is a warning, and the volume stays a member's", async (t) => {
@@ -208,6 +231,9 @@ test("a leave is refused while the volume is mounted, and done when it is not", 
   t.is(await leaveControldMount(one.native, leave), "still-in-use");
   t.deepEqual(one.daemon.view(), [`${UUID} live: ocfs2`]);
   await unmount();
+  one.disk.claim = { by: "a check" };
+  t.is(await leaveControldMount(one.native, leave), "still-in-use", "nothing proves that it is gone");
+  one.disk.claim = null;
   t.is(await leaveControldMount(one.native, leave), "left");
   t.is(await leaveControldMount(one.native, leave), "left", "that it is not there is as good");
   await member.leave();
