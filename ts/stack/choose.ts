@@ -8,16 +8,17 @@ import { CLASSIC_STACK, type Volume } from "../volume.ts";
 import { ClassicStack } from "./classic.ts";
 import type { ClusterStack } from "./cluster-stack.ts";
 import { ControldStack } from "./controld.ts";
-import { setupStack, type DetectOptions } from "./detect.ts";
+import type { DetectOptions } from "./detect.ts";
 import { KernelDlmStack } from "./kernel-dlm.ts";
+import { setupStack } from "./setup.ts";
 import { transportOf } from "./transport.ts";
 
 /** Errors: those of setupStack. */
 export async function stackOf(native: Native, volume: Volume, options: DetectOptions): Promise<ClusterStack> {
   const { stack: label } = volume;
-  const { configfs } = await setupStack(native, label, options);
+  const { configfs } = await setupStack(native, label, { ...options, volume, operation: "begin-join" });
   if (label === CLASSIC_STACK) return new ClassicStack(native, configfs as string);
-  const transport = await transportOf(native, label, options.signal);
-  if (transport === "kernel") return new KernelDlmStack(native, label, options);
-  return new ControldStack(native, label);
+  return (await transportOf(native, label, options.signal)) === "kernel"
+    ? new KernelDlmStack(native, label)
+    : new ControldStack(native, label);
 }

@@ -11,23 +11,20 @@ import { errnoName, isCode, isErrno, O2cbError, type O2cbErrorFields } from "../
 import type { Native } from "../native-types.ts";
 import { emit, type OnStep } from "../steps.ts";
 import type { Volume } from "../volume.ts";
-import { CONFIGFS_BASES, MODPROBE } from "./detect.ts";
+import { CONFIGFS_BASES } from "./detect.ts";
 import { readDlmSettings } from "./transport.ts";
+import { nameProblem } from "./user-cluster.ts";
 
 export interface DlmCheckOptions {
-  /** load the stack's module where it is missing; default true */
-  loadModules?: boolean | undefined;
   signal?: AbortSignal | undefined;
   onStep?: OnStep | undefined;
 }
 
-const PLUGIN = "ocfs2_stack_user";
 const CONTROL_DEVICE = "dlm-control";
 const MISC_MAJOR = 10;
 const DEVICE_PATHS = [`/dev/misc/${CONTROL_DEVICE}`, `/dev/${CONTROL_DEVICE}`];
 /** The first whose lockspaces can have recovery callbacks. */
 const LEAST_VERSION = 6;
-const NAME_BYTES_ON_DISK = 16;
 
 /**
  * The name of the running cluster, which is the volume's.
@@ -41,7 +38,7 @@ export async function checkDlm(native: Native, volume: Volume, options: DlmCheck
     region: volume.uuid,
     clusterStack: volume.stack,
   };
-  const minor = await controlMinor(native, fields, options);
+  const minor = await controlMinor(native, fields, signal);
   await checkVersion(native, minor, fields, signal);
   const cluster = await checkSettings(native, fields, signal);
   checkName(volume, cluster, fields);
@@ -49,40 +46,20 @@ export async function checkDlm(native: Native, volume: Volume, options: DlmCheck
   return cluster;
 }
 
-/** The number of the DLM's control device, whose module the stack's plugin brings along. */
-async function controlMinor(
-  native: Native,
-  fields: O2cbErrorFields,
-  { loadModules, signal, onStep }: DlmCheckOptions,
-): Promise<number> {
-  const found = await findMinor(native, signal);
-  if (found !== null) return found;
-  if (loadModules !== false) {
-    emit(onStep, { step: "load-module", module: PLUGIN });
-    try {
-      await native.runProgram(MODPROBE, ["-q", PLUGIN], { signal });
-    } catch (error) {
-      // What fails here shows in the second look.
-      if (!isErrno(error, "ENOENT", "EACCES", "EPERM")) throw error;
-    }
-    const loaded = await findMinor(native, signal);
-    if (loaded !== null) return loaded;
-  }
+/** The number of the DLM's control device. Setting up the stack has loaded its plugin, which brings the DLM along. */
+async function controlMinor(native: Native, fields: O2cbErrorFields, signal?: AbortSignal): Promise<number> {
+  const text = (await readOptional(native, "/proc/misc", signal)) ?? "";
+  const line = text.split("\n").find((one) => one.trim().split(/\s+/)[1] === CONTROL_DEVICE);
+  if (line !== undefined) return Number.parseInt(line, 10);
   throw new O2cbError(
     "O2CB_MODULE_NOT_LOADED",
     "the kernel has no DLM: its control device is not among those of /proc/misc",
     {
       ...fields,
       path: "/proc/misc",
-      remedy: `load the module ${PLUGIN}, or install the package that holds it for this kernel`,
+      remedy: "see what `modprobe dlm` says, or install the package that holds the module for this kernel",
     },
   );
-}
-
-async function findMinor(native: Native, signal?: AbortSignal): Promise<number | null> {
-  const text = (await readOptional(native, "/proc/misc", signal)) ?? "";
-  const line = text.split("\n").find((one) => one.trim().split(/\s+/)[1] === CONTROL_DEVICE);
-  return line === undefined ? null : Number.parseInt(line, 10);
 }
 
 async function checkVersion(
@@ -167,7 +144,7 @@ async function checkSettings(native: Native, fields: O2cbErrorFields, signal?: A
 function checkName(volume: Volume, running: string, fields: O2cbErrorFields): void {
   const { device, cluster } = volume;
   if (cluster === running) return;
-  const bytes = Buffer.byteLength(running);
+  const problem = nameProblem(running);
   throw new O2cbError(
     "O2CB_INVALID_CLUSTER_NAME",
     cluster === null
@@ -177,8 +154,8 @@ function checkName(volume: Volume, running: string, fields: O2cbErrorFields): vo
       ...fields,
       cluster: running,
       remedy:
-        bytes > NAME_BYTES_ON_DISK
-          ? `give the cluster a name of ${NAME_BYTES_ON_DISK} bytes at most in corosync.conf, since a volume has no room for these ${bytes}`
+        problem !== null
+          ? `give the cluster another cluster_name in corosync.conf on all nodes, since no volume can carry this one: ${problem}`
           : `run the cluster that the volume names, or give it the running one's stamp while nobody has it mounted: tunefs.ocfs2 --update-cluster-stack '${device}'`,
     },
   );

@@ -23,12 +23,10 @@ export interface KernelDlmTicket extends Ticket {
 
 export class KernelDlmStack extends ClusterStack<KernelDlmTicket> {
   readonly label: string;
-  readonly #loadModules: boolean | undefined;
 
-  constructor(native: Native, label: string, options: { loadModules?: boolean | undefined } = {}) {
+  constructor(native: Native, label: string) {
     super(native);
     this.label = label;
-    this.#loadModules = options.loadModules;
   }
 
   protected async _begin(request: JoinRequest): Promise<KernelDlmTicket> {
@@ -40,8 +38,7 @@ export class KernelDlmStack extends ClusterStack<KernelDlmTicket> {
         { operation: "begin-join", path: volume.device, region: volume.uuid, clusterStack: this.label },
       );
     }
-    const options = { loadModules: this.#loadModules, signal, onStep };
-    const cluster = await checkDlm(this.native, volume, options);
+    const cluster = await checkDlm(this.native, volume, { signal, onStep });
     emit(onStep, { step: "cluster", cluster, mode: "none", node: null, nodeNumber: null });
     return {
       state: "joining",
