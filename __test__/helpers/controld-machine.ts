@@ -3,7 +3,7 @@
 import { CONTROLD_SOCKET } from "../../ts/controld/connection.ts";
 import { leaveControldMount } from "../../ts/stack/leave-controld.ts";
 import { FakeControld } from "./fake-controld.ts";
-import { userStack, type Machine } from "./fake-native.ts";
+import { userStack, type FakeKernel, type Machine } from "./fake-native.ts";
 
 export interface ControldMachine extends Machine {
   daemon: FakeControld;
@@ -15,6 +15,12 @@ export function controldMachine(): ControldMachine {
   const daemon = new FakeControld();
   kernel.lockspaces.isDaemonReady = true;
   kernel.abstractSockets.set(CONTROLD_SOCKET, daemon.listener);
+  leavesThroughDaemon(kernel);
+  return { ...machine, daemon };
+}
+
+/** The kernel's call-out asks the daemon, whichever runs there. */
+export function leavesThroughDaemon(kernel: FakeKernel): void {
   kernel.hbCtlPath = "/sbin/ocfs2_hb_ctl";
   kernel.callOutHook = async (_program, args, task) => {
     try {
@@ -30,7 +36,6 @@ export function controldMachine(): ControldMachine {
       return 1;
     }
   };
-  return { ...machine, daemon };
 }
 
 /** Waits until the daemon has no mount group; for what it does after a client's end. */
