@@ -3,7 +3,7 @@
 import { CONTROLD_SOCKET } from "../../ts/controld/connection.ts";
 import { leaveControldMount } from "../../ts/stack/leave-controld.ts";
 import { FakeControld } from "./fake-controld.ts";
-import { userStack, type FakeKernel, type Machine } from "./fake-native.ts";
+import { userStack, type Machine } from "./fake-native.ts";
 
 export interface ControldMachine extends Machine {
   daemon: FakeControld;
@@ -15,6 +15,7 @@ export function controldMachine(): ControldMachine {
   const daemon = new FakeControld();
   kernel.lockspaces.isDaemonReady = true;
   kernel.abstractSockets.set(CONTROLD_SOCKET, daemon.listener);
+  kernel.hbCtlPath = "/sbin/ocfs2_hb_ctl";
   kernel.callOutHook = async (_program, args, task) => {
     try {
       await leaveControldMount(kernel.processOf(task), {
@@ -30,13 +31,6 @@ export function controldMachine(): ControldMachine {
     }
   };
   return { ...machine, daemon };
-}
-
-/** The daemon of a machine that a walk made. */
-export function daemonOf(machines: WeakMap<FakeKernel, FakeControld>, kernel: FakeKernel): FakeControld {
-  const daemon = machines.get(kernel);
-  if (daemon === undefined) throw new Error("this machine has no daemon");
-  return daemon;
 }
 
 /** Waits until the daemon has no mount group; for what it does after a client's end. */
