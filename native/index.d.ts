@@ -9,6 +9,28 @@ export declare class Cancellation {
   cancel(): void
 }
 
+/** `ControlDevice` of ts/native-stack-types.ts. What JavaScript forgot stays open until the process ends: its close can restart the machine. */
+export declare class ControlDevice {
+  /** Tells the kernel that a node has died. */
+  nodeDown(cancellation: Cancellation | undefined | null, region: string, node: number): Promise<undefined>
+  /** Closes it; twice does nothing. */
+  release(): void
+}
+
+/** `DlmControl` of ts/native-stack-types.ts. The collector ends what JavaScript forgot. */
+export declare class DlmControl {
+  /** Asks to be told of a lockspace's deaths. */
+  register(cancellation: Cancellation | undefined | null, lockspace: string): Promise<undefined>
+  /** Takes that back. */
+  unregister(cancellation: Cancellation | undefined | null, lockspace: string): Promise<undefined>
+  /** Says that a node's death was dealt with. */
+  notified(cancellation: Cancellation | undefined | null, lockspace: string, node: number): Promise<undefined>
+  /** Waits for an answer. The right to wait is taken here, so that the first of two calls has it. */
+  next(cancellation?: Cancellation | undefined | null): Promise<ControlAnswer>
+  /** Gives up what waits, and ends the connection; twice does nothing. */
+  release(): void
+}
+
 /** `DlmLock` of ts/native-types.ts. The collector closes what JavaScript forgot. */
 export declare class DlmLock {
   /** The value block. */
@@ -77,6 +99,20 @@ export declare class HeldDescriptor {
   release(): void
 }
 
+/** `ProcessGroup` of ts/native-stack-types.ts. The collector ends what JavaScript forgot. */
+export declare class ProcessGroup {
+  /** This node's number. */
+  localNode(): number
+  /** Waits for events. The right to wait is taken here, so that the first of two calls has it. */
+  next(cancellation?: Cancellation | undefined | null): Promise<Array<GroupEvent>>
+  /** Says something to the group. */
+  send(cancellation: Cancellation | undefined | null, bytes: Uint8Array): Promise<undefined>
+  /** Asks to leave it. */
+  leave(cancellation?: Cancellation | undefined | null): Promise<undefined>
+  /** Gives up what waits, and ends the connection; twice does nothing. */
+  close(): void
+}
+
 /** `RangeLock` of ts/native-types.ts. The collector releases what JavaScript forgot. */
 export declare class RangeLock {
   /** Whether another process waits for it. */
@@ -124,16 +160,69 @@ export interface ClusterStamp {
 /** The descriptor of a connected abstract socket. */
 export declare function connectAbstract(cancellation: Cancellation | undefined | null, name: string): Promise<number>
 
+/** Loads libdlmcontrol and connects as a file system. */
+export declare function connectDlmControl(cancellation?: Cancellation | undefined | null): Promise<DlmControl>
+
+/** `ControlAnswer` of ts/native-stack-types.ts; `node` has a meaning where it has. */
+export interface ControlAnswer {
+  kind: "registered" | "notified"
+  name: string
+  node: number
+  status: number
+}
+
+/** One that is not in the group any more. */
+export interface DepartedMember {
+  node: number
+  pid: number
+  reason: "left" | "node-down" | "process-down"
+}
+
 /** `DeviceNumber` of ts/native-types.ts. */
 export interface DeviceNumber {
   major: number
   minor: number
 }
 
+/** The DLM's version, as its control device tells it. */
+export declare function dlmVersion(cancellation: Cancellation | undefined | null, path: string): Promise<DlmVersion>
+
+/** Three numbers. */
+export interface DlmVersion {
+  major: number
+  minor: number
+  patch: number
+}
+
 /** What `RegionLock.drop` returns. */
 export interface Dropped {
   dropped: boolean
   references: number
+}
+
+/** A change of the members. */
+export interface GroupChange {
+  members: Array<GroupMember>
+  left: Array<DepartedMember>
+  joined: Array<GroupMember>
+}
+
+/** An event: either a change or a message. */
+export interface GroupEvent {
+  change?: GroupChange
+  message?: GroupMessage
+}
+
+/** `GroupMember` of ts/native-stack-types.ts. */
+export interface GroupMember {
+  node: number
+  pid: number
+}
+
+/** A message. */
+export interface GroupMessage {
+  from: GroupMember
+  bytes: Uint8Array
 }
 
 /** `HeartbeatExtent` of a volume. */
@@ -159,6 +248,12 @@ export declare function inspectPath(cancellation: Cancellation | undefined | nul
 /** Everything a volume says of itself. */
 export declare function inspectVolume(cancellation: Cancellation | undefined | null, device: string, partial: boolean): Promise<VolumeDetails>
 
+/** Whether this node's partition is quorate. */
+export declare function isQuorate(cancellation?: Cancellation | undefined | null): Promise<boolean>
+
+/** Loads libcpg and joins a group. */
+export declare function joinProcessGroup(cancellation: Cancellation | undefined | null, name: string): Promise<ProcessGroup>
+
 /** `JournalFacts` of ts/native-types.ts. */
 export interface JournalFacts {
   slot: number
@@ -174,6 +269,9 @@ export declare function listBlockDevices(cancellation?: Cancellation | undefined
 /** Names of the sub-directories. */
 export declare function listDirectories(cancellation: Cancellation | undefined | null, path: string): Promise<Array<string>>
 
+/** The descriptor of an abstract socket that listens. */
+export declare function listenAbstract(cancellation: Cancellation | undefined | null, name: string, backlog: number): Promise<number>
+
 /** Names of all entries but the sub-directories. */
 export declare function listFiles(cancellation: Cancellation | undefined | null, path: string): Promise<Array<string>>
 
@@ -185,6 +283,20 @@ export declare function lockRange(cancellation: Cancellation | undefined | null,
 
 /** Waits for the region's mutex. */
 export declare function lockRegion(cancellation: Cancellation | undefined | null, region: string, create: boolean, timeoutMs: number): Promise<RegionLock | undefined | null>
+
+/** What dlm_controld does with a lockspace; null where it knows none of that name. */
+export declare function lockspaceState(cancellation: Cancellation | undefined | null, name: string): Promise<LockspaceState | undefined | null>
+
+/** `LockspaceState` of ts/native-stack-types.ts, without its name. */
+export interface LockspaceState {
+  isJoining: boolean
+  isLeaving: boolean
+  isStopped: boolean
+  isRegistered: boolean
+  waitsFor: "ring" | "quorum" | "fencing" | "filesystem" | null | null
+  members: Array<number>
+  fencing: Array<number>
+}
 
 /** mkdir(2). */
 export declare function makeDirectory(cancellation: Cancellation | undefined | null, path: string): Promise<undefined>
@@ -231,11 +343,14 @@ export declare function mounts(cancellation?: Cancellation | undefined | null, n
 /** Reads bytes of a device on a worker thread and drops them. */
 export declare function onlyForTestsBareRead(cancellation: Cancellation | undefined | null, device: string, offset: bigint, length: number): Promise<undefined>
 
-/** Takes a stand-in for libdlm, before any was loaded. */
-export declare function onlyForTestsLibdlm(path: string): Promise<undefined>
+/** Takes a stand-in for a library, before any of it was loaded. */
+export declare function onlyForTestsLibrary(name: string, path: string): Promise<undefined>
 
 /** Panics on a worker thread. */
 export declare function onlyForTestsPanic(cancellation?: Cancellation | undefined | null): Promise<undefined>
+
+/** Opens it and shakes hands. */
+export declare function openControlDevice(cancellation: Cancellation | undefined | null, path: string, node: number, major: number, minor: number): Promise<ControlDevice>
 
 /** Opens a lock's file; null where `trylock` is refused. */
 export declare function openDlmLock(cancellation: Cancellation | undefined | null, path: string, exclusive: boolean, trylock: boolean): Promise<DlmLock | undefined | null>
@@ -259,6 +374,9 @@ export interface PathFacts {
 
 /** The whole file as text. */
 export declare function readAttribute(cancellation: Cancellation | undefined | null, path: string): Promise<string>
+
+/** A text of the map; null where the key is not set. */
+export declare function readClusterMap(cancellation: Cancellation | undefined | null, key: string): Promise<string | undefined | null>
 
 /**
  * Every slot of a region, three words for each: sequence, generation, and validity, node and milliseconds from the lowest bit on. To make

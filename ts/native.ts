@@ -335,6 +335,6 @@ function wrap(module: Module): Native {
       ),
     connectAbstract: async (name, options = {}) =>
       channelOver(await run("connect-abstract", options, (c) => module.connectAbstract(c, name))),
-    ...stackCalls(),
+    ...stackCalls(module, { run, now }),
   };
 }

@@ -21,8 +21,8 @@ test.before(async (t) => {
   const source = fileURLToPath(new URL("../../crates/sys/tests/stub/libdlm.c", import.meta.url));
   const library = join(directory, "libdlm.so");
   execFileSync("cc", ["-shared", "-fPIC", "-D_GNU_SOURCE", "-pthread", "-o", library, source]);
-  await t.throwsAsync(raw.onlyForTestsLibdlm("/nonexistent"), { code: "O2CB_DLM_UNAVAILABLE" });
-  await raw.onlyForTestsLibdlm(library);
+  await t.throwsAsync(raw.onlyForTestsLibrary("libdlm", "/nonexistent"), { code: "O2CB_DLM_UNAVAILABLE" });
+  await raw.onlyForTestsLibrary("libdlm", library);
 });
 
 test.after.always(() => rmSync(directory, { recursive: true }));

@@ -19,7 +19,7 @@ pub fn open_lockspace<'env>(
     name: String,
 ) -> napi::Result<PromiseRaw<'env, FsdlmSpace>> {
     start(env, "open-lockspace", cancellation, move |cancel| {
-        Ok(FsdlmSpace(Arc::new(Lockspace::open(libdlm::installed()?, &name, cancel)?)))
+        Ok(FsdlmSpace(Arc::new(Lockspace::open(libdlm::LIBRARY.installed()?, &name, cancel)?)))
     })
 }
 

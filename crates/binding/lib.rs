@@ -10,6 +10,8 @@
 #![allow(clippy::result_large_err)]
 
 mod blocking;
+mod control_device;
+mod dlm_control;
 mod dlmfs;
 mod errors;
 mod files;
@@ -18,6 +20,7 @@ mod held;
 mod mounts;
 mod only_for_tests;
 mod others;
+mod process_groups;
 mod programs;
 mod regions;
 mod scan;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use napi::Env;
 use napi::bindgen_prelude::{BigInt, PromiseRaw};
 use napi_derive::napi;
-use ocfs2_group_sys::direct_io;
-use ocfs2_group_sys::libdlm;
+use ocfs2_group_sys::corosync::{cluster_map, libcpg, quorum};
+use ocfs2_group_sys::{direct_io, dlm_control, libdlm};
 
 use crate::blocking::{Cancellation, start};
 use crate::values::bits;
@@ -20,10 +20,24 @@ pub fn only_for_tests_panic<'env>(
     start(env, "panic-for-tests", cancellation, |_| panic!("on purpose"))
 }
 
-/// Takes a stand-in for libdlm, before any was loaded.
+/// Takes a stand-in for a library, before any of it was loaded.
 #[napi(catch_unwind)]
-pub fn only_for_tests_libdlm<'env>(env: &'env Env, path: String) -> napi::Result<PromiseRaw<'env, ()>> {
-    start(env, "load-libdlm", None, move |_| libdlm::only_for_tests_install(Path::new(&path)))
+pub fn only_for_tests_library<'env>(
+    env: &'env Env,
+    name: String,
+    path: String,
+) -> napi::Result<PromiseRaw<'env, ()>> {
+    start(env, "load-stand-in", None, move |_| {
+        let path = Path::new(&path);
+        match name.as_str() {
+            "libdlm" => libdlm::LIBRARY.only_for_tests_install(path),
+            "libcpg" => libcpg::LIBRARY.only_for_tests_install(path),
+            "libcmap" => cluster_map::LIBRARY.only_for_tests_install(path),
+            "libquorum" => quorum::LIBRARY.only_for_tests_install(path),
+            "libdlmcontrol" => dlm_control::LIBRARY.only_for_tests_install(path),
+            _ => panic!("no such library"),
+        }
+    })
 }
 
 /// Reads bytes of a device on a worker thread and drops them.

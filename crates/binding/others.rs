@@ -54,5 +54,16 @@ pub fn connect_abstract<'env>(
     cancellation: Option<&Cancellation>,
     name: String,
 ) -> napi::Result<PromiseRaw<'env, i32>> {
-    start(env, "connect-abstract", cancellation, move |cancel| socket::connect_abstract(&name, cancel))
+    start(env, socket::CONNECT, cancellation, move |cancel| socket::connect_abstract(&name, cancel))
+}
+
+/// The descriptor of an abstract socket that listens.
+#[napi(catch_unwind)]
+pub fn listen_abstract<'env>(
+    env: &'env Env,
+    cancellation: Option<&Cancellation>,
+    name: String,
+    backlog: u32,
+) -> napi::Result<PromiseRaw<'env, i32>> {
+    start(env, socket::LISTEN, cancellation, move |_| socket::listen_abstract(&name, backlog))
 }

@@ -116,7 +116,10 @@ export async function readRevision(native: Native, signal?: AbortSignal): Promis
 }
 
 /** Where configfs is mounted; null where it is not. */
-export async function findConfigfs(native: Native, signal?: AbortSignal): Promise<string | null> {
+export async function findConfigfs(
+  native: Pick<Native, "inspectPath">,
+  signal?: AbortSignal,
+): Promise<string | null> {
   for (const base of CONFIGFS_BASES) {
     try {
       const facts = await native.inspectPath(base, null, { signal });

@@ -25,7 +25,10 @@ export interface DlmSettings {
   recoverCallbacks: string | null;
 }
 
-export async function readDlmSettings(native: Native, signal?: AbortSignal): Promise<DlmSettings> {
+export async function readDlmSettings(
+  native: Pick<Native, "readAttribute" | "inspectPath">,
+  signal?: AbortSignal,
+): Promise<DlmSettings> {
   const configfs = await findConfigfs(native, signal);
   if (configfs === null) return { directory: null, clusterName: null, recoverCallbacks: null };
   const directory = `${configfs}/dlm/cluster`;

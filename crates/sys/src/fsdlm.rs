@@ -261,7 +261,7 @@ fn give_up(space: &Space, ticket: &Arc<Ticket>, publish: Option<[u8; VALUE_BYTES
     }
 }
 
-fn check_name(operation: &'static str, code: Code, name: &str) -> Result<()> {
+pub(crate) fn check_name(operation: &'static str, code: Code, name: &str) -> Result<()> {
     if name.is_empty() || name.len() > LONGEST_NAME || name.contains(['\0', '/']) {
         let detail =
             format!("a name has 1 to {LONGEST_NAME} bytes, without a slash, not '{}'", name.escape_debug());

@@ -33,7 +33,7 @@ fn compile(name: &str, options: &[&str]) -> PathBuf {
 
 fn stub() -> &'static Library {
     static STUB: OnceLock<&'static Library> = OnceLock::new();
-    STUB.get_or_init(|| libdlm::only_for_tests(&compile("libdlm-stub.so", &[])).unwrap())
+    STUB.get_or_init(|| libdlm::LIBRARY.only_for_tests(&compile("libdlm-stub.so", &[])).unwrap())
 }
 
 fn open(name: &str) -> Result<Lockspace> {
@@ -270,11 +270,12 @@ fn what_the_library_refuses_is_told_with_its_errno() {
 
 #[test]
 fn a_library_that_is_missing_or_lacks_a_function_is_named() {
-    let error = libdlm::only_for_tests(Path::new("/nonexistent/libdlm.so.3")).err().unwrap();
+    let error = libdlm::LIBRARY.only_for_tests(Path::new("/nonexistent/libdlm.so.3")).err().unwrap();
     assert_eq!(error.code, Code::DlmUnavailable);
     assert!(error.detail.contains("/nonexistent/libdlm.so.3"), "{error}");
     assert_eq!(error.operation, "load-libdlm");
-    let error = libdlm::only_for_tests(&compile("libdlm-old.so", &["-DWITHOUT_DISPATCH"])).err().unwrap();
+    let error =
+        libdlm::LIBRARY.only_for_tests(&compile("libdlm-old.so", &["-DWITHOUT_DISPATCH"])).err().unwrap();
     assert_eq!(error.code, Code::DlmUnavailable);
     assert!(error.detail.contains("lacks dlm_dispatch"), "{error}");
 }
@@ -283,7 +284,7 @@ fn a_library_that_is_missing_or_lacks_a_function_is_named() {
 #[test]
 fn the_real_library_without_the_kernel_is_a_coded_error() {
     let devices = std::fs::read_to_string("/proc/misc").unwrap_or_default();
-    let (Ok(library), false) = (libdlm::installed(), devices.contains("dlm-control")) else {
+    let (Ok(library), false) = (libdlm::LIBRARY.installed(), devices.contains("dlm-control")) else {
         // Either half is missing: the first is the test above, the second a machine's.
         return;
     };

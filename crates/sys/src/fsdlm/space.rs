@@ -21,6 +21,7 @@ use rustix::io::Errno;
 use super::ticket::{Ticket, on_answer, on_wanted, signal};
 use crate::error::{NO_PATH, OrError};
 use crate::libdlm::{Handle, Library};
+use crate::shared_library::library_call;
 use crate::worker::without_signals;
 
 /// Only root.
@@ -259,16 +260,6 @@ impl Shared {
         table.gone = true;
         table.tickets.iter().for_each(|ticket| ticket.gone());
     }
-}
-
-/// Runs a call of the library, which expects no interruption, with the errno that it leaves.
-fn library_call<T>(call: impl FnOnce() -> T) -> (T, i32) {
-    without_signals(|| {
-        // SAFETY: this thread's own errno. Some failures of the library leave it as it was.
-        unsafe { *libc::__errno_location() = 0 };
-        let result = call();
-        (result, std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
-    })
 }
 
 fn outcome(result: c_int, errno: i32) -> std::result::Result<(), i32> {
