@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use ocfs2_group_error::{Code, Error, Result};
 
-use super::{A_LOOK, LOST, NOT_EXIST, NOT_RUNNING, OK, patient, refused};
+use super::{A_LOOK, INVALID, LOST, NOT_EXIST, NOT_RUNNING, OK, patient, refused};
 use crate::cancel::Cancel;
 use crate::shared_library::{SharedLibrary, Symbols, library_call};
 
@@ -73,7 +73,9 @@ pub fn read(library: &'static Library, key: &str, cancel: &Cancel) -> Result<Opt
     match status {
         OK if !text.is_null() => Ok(Some(taken(text))),
         NOT_EXIST => Ok(None),
-        OK => Err(Error::new(Code::InternalFailure, READ, format!("{FUNCTION} gives no text"))),
+        OK | INVALID => {
+            Err(Error::new(Code::InternalFailure, READ, format!("what is under '{key}' is no text")))
+        }
         status => Err(refused(READ, FUNCTION, status, LOST)),
     }
 }
