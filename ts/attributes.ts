@@ -4,7 +4,7 @@ import type { Native } from "./native-types.ts";
 
 /** The text without its final newline; null where the file (or its directory) does not exist. */
 export async function readOptional(
-  native: Native,
+  native: Pick<Native, "readAttribute">,
   path: string,
   signal?: AbortSignal,
 ): Promise<string | null> {
@@ -17,7 +17,7 @@ export async function readOptional(
 }
 
 /** For evidence that only makes a message better: every failure counts as absent. */
-export async function readHint(native: Native, path: string): Promise<string | null> {
+export async function readHint(native: Pick<Native, "readAttribute">, path: string): Promise<string | null> {
   try {
     return (await native.readAttribute(path)).replace(/\n$/, "");
   } catch {

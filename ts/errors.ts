@@ -78,9 +78,10 @@ export class O2cbError extends Error {
   }
 }
 
-// Where two names share a number (EAGAIN and EWOULDBLOCK) the first of the table stands; two are missing from Node's table.
+// Where two names share a number (EAGAIN and EWOULDBLOCK) the first of the table stands; some are missing from Node's table.
 const names = new Map<number, string>([
   [15, "ENOTBLK"],
+  [49, "EUNATCH"],
   [53, "EBADR"],
 ]);
 for (const [name, number] of Object.entries(constants.errno)) if (!names.has(number)) names.set(number, name);

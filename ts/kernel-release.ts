@@ -10,7 +10,7 @@ export interface KernelRelease {
 }
 
 /** Null where it cannot be read: then no bug is assumed. */
-export async function kernelRelease(native: Native): Promise<KernelRelease | null> {
+export async function kernelRelease(native: Pick<Native, "readAttribute">): Promise<KernelRelease | null> {
   const text = (await readHint(native, "/proc/sys/kernel/osrelease")) ?? "";
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(text) ?? [];
   return major === undefined || minor === undefined

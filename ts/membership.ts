@@ -7,11 +7,9 @@
 import { constants } from "node:os";
 import { errnoName, isCode, O2cbError } from "./errors.ts";
 import type { Native } from "./native-types.ts";
-import { ClassicStack } from "./stack/classic.ts";
+import { stackOf } from "./stack/choose.ts";
 import type { ClusterStack, JoinRequest, Ticket } from "./stack/cluster-stack.ts";
-import { setupStack } from "./stack/detect.ts";
 import { emit, type OnStep } from "./steps.ts";
-import { CLASSIC_STACK, type Volume } from "./volume.ts";
 
 export interface JoinOptions extends JoinRequest {
   /** load missing kernel modules; default true */
@@ -100,26 +98,6 @@ export async function beginGroupJoin(native: Native, options: JoinOptions): Prom
       throw aborted("begin-join", "rolled-back", { cause: error, region: options.volume.uuid });
     throw error;
   }
-}
-
-/** The stack that a volume's stamp asks for, made the running one. */
-async function stackOf(native: Native, volume: Volume, options: JoinOptions): Promise<ClusterStack> {
-  if (volume.stack !== CLASSIC_STACK) {
-    throw new O2cbError(
-      "O2CB_STACK_MISMATCH",
-      `the volume on '${volume.device}' belongs to the cluster stack '${volume.stack}', which this version cannot join: it knows '${CLASSIC_STACK}'`,
-      {
-        operation: "begin-join",
-        path: volume.device,
-        region: volume.uuid,
-        clusterStack: volume.stack,
-        remedy:
-          "give the volume the running cluster's stamp with tunefs.ocfs2 --update-cluster-stack, or mount it with the tools of its stack",
-      },
-    );
-  }
-  const running = await setupStack(native, CLASSIC_STACK, options);
-  return new ClassicStack(native, running.configfs as string);
 }
 
 export function throwIfAborted(signal: AbortSignal | undefined, operation: string): void {

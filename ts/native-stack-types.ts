@@ -85,7 +85,7 @@ export interface ControlDevice extends Held {
 }
 
 export interface NativeStack {
-  /** a text of corosync's cmap; null where the key is not set */
+  /** a value of corosync's cmap: a text as it is, an integer in decimal (nodelist.node.N.nodeid is one); null where the key is not set */
   readClusterMap(key: string, options?: CallOptions): Promise<string | null>;
   /** whether this node's partition is quorate */
   isQuorate(options?: CallOptions): Promise<boolean>;

@@ -16,6 +16,7 @@ import type {
   ProgramRequest,
   ForegroundProgram,
 } from "./native-dlm-types.ts";
+import type { ByteChannel } from "./native-channel-types.ts";
 import type { NativeStack } from "./native-stack-types.ts";
 import type {
   DeviceNumber,
@@ -30,6 +31,7 @@ import type {
   RegionGeometry,
 } from "./native-volume-types.ts";
 
+export type * from "./native-channel-types.ts";
 export type * from "./native-dlm-types.ts";
 export type * from "./native-stack-types.ts";
 export type * from "./native-volume-types.ts";
@@ -283,6 +285,6 @@ export interface Native extends NativeStack {
   startProgram(request: ProgramRequest): Promise<ForegroundProgram>;
   /** flock(2) LOCK_EX on a file that is created (0600, its directory 0755) where missing; O2CB_TIMEOUT after timeoutMs */
   lockFile(path: string, timeoutMs: number, options?: CallOptions): Promise<Held>;
-  /** connects to an abstract Unix stream socket by its exact name; the descriptor, close-on-exec, non-blocking */
-  connectAbstract(name: string, options?: CallOptions): Promise<number>;
+  /** connects to an abstract Unix stream socket by its exact name; waits where its backlog is full. ECONNREFUSED where nobody listens. */
+  connectAbstract(name: string, options?: CallOptions): Promise<ByteChannel>;
 }

@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type * as binding from "../native/index.d.ts";
 import { O2cbError } from "./errors.ts";
+import { channelOver } from "./native-channel.ts";
 import { type NativeError, converted, withStack } from "./native-errors.ts";
 import type {
   CallOptions,
@@ -332,8 +333,8 @@ function wrap(module: Module): Native {
           module.lockFile(c, path, milliseconds("timeoutMs", timeoutMs)),
         ),
       ),
-    connectAbstract: (name, options = {}) =>
-      run("connect-abstract", options, (c) => module.connectAbstract(c, name)),
+    connectAbstract: async (name, options = {}) =>
+      channelOver(await run("connect-abstract", options, (c) => module.connectAbstract(c, name))),
     ...stackCalls(module, { run, now }),
   };
 }

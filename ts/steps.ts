@@ -16,7 +16,14 @@ export type Step =
     }
   | { step: "load-module"; module: string }
   | { step: "set-stack"; stack: string }
-  | { step: "cluster"; cluster: string; mode: HeartbeatMode; node: string; nodeNumber: number }
+  /** a userspace stack has no heartbeat of the kernel's, and may not tell which node this is */
+  | {
+      step: "cluster";
+      cluster: string;
+      mode: HeartbeatMode | "none";
+      node: string | null;
+      nodeNumber: number | null;
+    }
   /** another mount or unmount of this volume on this node is under way */
   | { step: "wait-volume-lock"; region: string; path: string }
   | { step: "volume-lock-unavailable"; region: string; path: string; reason: string }
@@ -76,6 +83,14 @@ export type Step =
   | { step: "lock-down"; region: string; journals: number }
   | { step: "release-cluster"; region: string }
   | { step: "claim-volume"; device: string }
+  /** the stack's control daemon has not answered yet: a request of its protocol, such as MOUNT */
+  | { step: "wait-daemon"; region: string; request: string; waitedMs: number }
+  /** mount(2) of a userspace stack waits, or will: this node's partition has no quorum */
+  | { step: "wait-quorum"; region: string }
+  /** the same: these nodes have to be fenced before the lock manager lets anybody in */
+  | { step: "wait-fencing"; region: string; nodes: readonly number[] }
+  /** the same: the members of the volume's lock space are being agreed on, or a file system's daemon has to say that it is done */
+  | { step: "wait-members"; region: string; nodes: readonly number[]; reason: string }
   | { step: "waiting-for-kernel"; operation: string; reason: string }
   /** one change of the kernel's state or of a file, as it begins; with `isDryRun` it is only told */
   | { step: "change"; action: string; path: string; value: string | null; isDryRun: boolean }

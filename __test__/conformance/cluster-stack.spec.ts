@@ -1,23 +1,50 @@
-// The contract of a cluster stack over the fake kernel: modern, and as drivers of the 1.2 era were.
+// The contract over the fake kernel: of the classic stack, modern and as drivers of the 1.2 era were, and of a userspace stack in the kernel.
 import test from "ava";
-import { classicLocal, DISK, oldDriver12, type Machine } from "../helpers/fake-native.ts";
-import { openVolume } from "../../ts/volume.ts";
-import { cases } from "./cluster-stack.ts";
+import {
+  classicLocal,
+  DIRECTORY,
+  DISK,
+  oldDriver12,
+  userStack,
+  type FakeNative,
+  type Machine,
+} from "../helpers/fake-native.ts";
+import { openVolume, type Volume } from "../../ts/volume.ts";
+import { cases, type ConformanceCase } from "./cluster-stack.ts";
+import { classicCases, regionFixture } from "./heartbeat-regions.ts";
+import { lockspaceFixture } from "./kernel-dlm.ts";
+import { mountVolumeAt } from "./volume-mounts.ts";
 
-const machines: Record<string, () => Machine> = {
-  "a stock kernel": () => classicLocal(),
-  "a driver of the 1.2 era": () => oldDriver12(),
-};
-
-for (const [name, machine] of Object.entries(machines)) {
-  for (const { title, run } of cases) {
-    test(`${name}: ${title}`, async (t) => {
-      const { kernel, regionDirectory } = machine();
+function run<F>(
+  name: string,
+  machine: () => Machine,
+  all: readonly { title: string; run(fixture: F): Promise<void> }[],
+  fixture: (parts: {
+    native: FakeNative;
+    volume: Volume;
+    directory: string;
+    mount: () => Promise<() => Promise<void>>;
+  }) => F,
+): void {
+  for (const one of all) {
+    test(`${name}: ${one.title}`, async (t) => {
+      const { kernel, regionDirectory: directory } = machine();
       const native = kernel.process();
       const volume = await openVolume(native, DISK);
-      await run({ native, volume, directory: regionDirectory });
+      const places = [DIRECTORY, "/vol2", "/vol3"];
+      const mount = () => mountVolumeAt(native, volume, places.shift() ?? "");
+      await one.run(fixture({ native, volume, directory, mount }));
       native.exit();
       t.deepEqual(kernel.leftovers(), []);
     });
   }
 }
+
+run("a stock kernel", classicLocal, classicCases, regionFixture);
+run("a driver of the 1.2 era", oldDriver12, classicCases, regionFixture);
+run<Parameters<ConformanceCase["run"]>[0]>(
+  "a userspace stack in the kernel",
+  userStack,
+  cases,
+  lockspaceFixture,
+);

@@ -32,6 +32,7 @@ export {
   type Machine,
   type SetupSettings,
 } from "./fake/setups.ts";
+export { userStack, USER_CLUSTER, type UserStackSettings } from "./fake/user-setup.ts";
 export { shuffleTurns } from "./fake/shuffle.ts";
 export { INITIAL_IPC, INITIAL_PID, type TaskSettings } from "./fake/task.ts";
 export {

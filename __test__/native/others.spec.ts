@@ -1,13 +1,12 @@
-// File locks, programs, I/O priority, abstract sockets.
+// File locks, programs, I/O priority.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { statSync } from "node:fs";
-import { createServer, Socket } from "node:net";
 import { join } from "node:path";
 import test from "ava";
 import { O2cbError } from "../../ts/errors.ts";
 import { loadNative } from "../../ts/native.ts";
-import { child, regionName, scratch, threads, until } from "./support.ts";
+import { child, scratch, threads, until } from "./support.ts";
 
 const native = loadNative();
 
@@ -82,27 +81,5 @@ test("the I/O priority of a process that is, and of one that is not", async (t) 
     [process.pid, 2, 8],
   ] as const) {
     await t.throwsAsync(native.setIoPriority(pid, ioClass, level), { code: "O2CB_INTERNAL_FAILURE" });
-  }
-});
-
-test("an abstract socket is connected by its exact name and works as a Node socket", async (t) => {
-  const name = `ocfs2-group-${regionName()}`;
-  const server = createServer((peer) => peer.end("hello"));
-  server.listen(`\0${name}`);
-  await once(server, "listening");
-  t.teardown(() => server.close());
-  // Some versions of Node bind the name padded with zero bytes: that is another name, and can be said exactly too.
-  const short = await native.connectAbstract(name).catch((error: O2cbError) => {
-    t.is(error.errno, -111);
-    return native.connectAbstract(name.padEnd(107, "\0"));
-  });
-  const client = new Socket({ fd: short });
-  client.setEncoding("utf8");
-  let heard = "";
-  client.on("data", (text) => (heard += String(text)));
-  await once(client, "close");
-  t.is(heard, "hello");
-  for (const wrong of ["", "x".repeat(108)]) {
-    await t.throwsAsync(native.connectAbstract(wrong), { code: "O2CB_INTERNAL_FAILURE" });
   }
 });

@@ -106,7 +106,7 @@ test("a mount refuses a volume of another stack, one for heartbeat only, and a r
     t.deepEqual(kernel.leftovers(), []);
     return code;
   };
-  t.is(await attempt({ volume: { stack: "pcmk" } }), "O2CB_STACK_MISMATCH");
+  t.is(await attempt({ volume: { stack: "pcmk" } }), "O2CB_SERVICE_UNAVAILABLE");
   t.is(await attempt({ volume: { heartbeatDevice: true } }), "O2CB_BAD_DEVICE");
   t.is(await attempt({ readOnly: true }), "O2CB_BAD_DEVICE");
   t.is(await attempt({ volume: { cluster: "other" } }), "O2CB_INVALID_CLUSTER_NAME");

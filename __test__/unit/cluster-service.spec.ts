@@ -193,7 +193,7 @@ test("online with another stack: the label is set; one that is in use is not tak
   user.domains.set("X", { users: 1 });
   const error = await failure(online(user.process(), options));
   t.is(error.code, "O2CB_INVALID_STACK_NAME");
-  t.regex(error.message, /'pcmk' is in use/);
+  t.regex(error.message, /cannot become 'o2cb': it is 'pcmk', and it is in use by the DLM domain 'X'/);
 });
 
 test("a heartbeat that cannot start takes the registration back, but not one that was there", async (t) => {

@@ -306,6 +306,22 @@ test("programs, priorities, abstract sockets", async (t) => {
   await refused(t, native.setIoPriority(999_999, 1, 0), "ESRCH");
   await refused(t, native.setIoPriority(0, 1, 0), null);
   await refused(t, native.connectAbstract("ocfs2_controld"), "ECONNREFUSED");
-  kernel.abstractSockets.set("ocfs2_controld", () => 17);
-  t.is(await native.connectAbstract("ocfs2_controld"), 17);
+  const heard: string[] = [];
+  kernel.abstractSockets.set("ocfs2_controld", (client) => ({
+    data: (bytes) => {
+      heard.push(String(Buffer.from(bytes)));
+      client.send(Buffer.from("answer"));
+    },
+    end: () => void heard.push("end"),
+  }));
+  const channel = await native.connectAbstract("ocfs2_controld");
+  await channel.write(Buffer.from("question"));
+  t.is(channel.buffered, 6);
+  t.is(String(Buffer.from(await channel.read(4))) + String(Buffer.from(await channel.read(4))), "answer");
+  t.deepEqual(kernel.leftovers(), ["connection to @ocfs2_controld"]);
+  const waiting = channel.read(1);
+  channel.close();
+  await t.throwsAsync(waiting, { code: "O2CB_ABORTED" });
+  t.deepEqual(heard, ["question", "end"]);
+  t.deepEqual(kernel.leftovers(), []);
 });

@@ -42,8 +42,13 @@ const lines: Lines = {
   },
   "load-module": ({ module }) => detail(`loading the kernel module ${module}`),
   "set-stack": ({ stack }) => detail(`making '${stack}' this node's cluster stack`),
-  cluster: ({ cluster, mode, node, nodeNumber }) =>
-    detail(`this host is node ${nodeNumber} '${node}' of cluster '${cluster}', ${mode} heartbeat`),
+  cluster: ({ cluster, mode, node, nodeNumber }) => {
+    const whose =
+      nodeNumber === null
+        ? `this host is in cluster '${cluster}'`
+        : `this host is node ${nodeNumber}${node === null ? "" : ` '${node}'`} of cluster '${cluster}'`;
+    return detail(mode === "none" ? whose : `${whose}, ${mode} heartbeat`);
+  },
   "wait-volume-lock": ({ path }) =>
     waiting(`waiting for another mount or unmount of this volume on this node to end (it holds ${path})`),
   "volume-lock-unavailable": ({ path, reason }) => detail(`going on without the lock ${path} (${reason})`),
@@ -116,6 +121,20 @@ const lines: Lines = {
     detail(`the volume is locked: its super block's lock is held, ${journals} journals were free`),
   "release-cluster": () => detail("the volume is unlocked"),
   "claim-volume": ({ device }) => detail(`claimed '${device}', a volume for one node`),
+  "wait-daemon": ({ request, waitedMs }) =>
+    waiting(
+      `waiting for ocfs2_controld ${request === "MOUNT" ? "to join the volume's group" : "to answer"} (${seconds(waitedMs)} so far)`,
+    ),
+  "wait-quorum": () =>
+    waiting(
+      "this node's partition has no quorum: the mount waits inside the kernel until other nodes come, where no signal reaches it",
+    ),
+  "wait-fencing": ({ nodes }) =>
+    waiting(`waiting for the cluster to fence node ${nodes.join(", ")} before the volume can be joined`),
+  "wait-members": ({ nodes, reason }) =>
+    waiting(
+      `waiting for the members of the volume's lock space${nodes.length === 0 ? "" : ` (node ${nodes.join(", ")})`}: ${reason}`,
+    ),
   "waiting-for-kernel": ({ operation, reason }) =>
     waiting(`waiting for the kernel to answer the ${operation}, however long that takes: ${reason}`),
   change: ({ action, path, value, isDryRun }) =>

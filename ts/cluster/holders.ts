@@ -4,6 +4,7 @@
 // of mounts under the volume's UUID), 7.3 (mountinfo shows the heartbeat mode of a clustered mount). A process that has joined a domain
 // need not have a file open: then only the domain can be named.
 import { dlmfsMounts } from "../dlm/dlmfs.ts";
+import { clusterDomains, type ClusterDomain } from "../dlm/domains.ts";
 import { O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
 import { processFacts } from "../process.ts";
@@ -13,7 +14,6 @@ import { allMounts, type MountSeen } from "../region/liveness.ts";
 import { listOrNone } from "../region/regions.ts";
 import type { KernelWrites } from "./writes.ts";
 
-const DOMAINS = "/sys/kernel/debug/o2dlm";
 const PARALLEL = 16;
 
 export interface ClusterProcess {
@@ -21,12 +21,6 @@ export interface ClusterProcess {
   name: string;
   /** the first file of it that was found */
   path: string;
-}
-
-export interface ClusterDomain {
-  name: string;
-  /** in dlmfs; null for a mount's, and where dlmfs is not mounted here */
-  directory: string | null;
 }
 
 export interface ClusterHolders {
@@ -61,15 +55,6 @@ export async function clusterHolders({
     processes: domains.length === 0 ? [] : await usersOf(native, dlmfs),
     regions: seen.mode === "local" ? seen.regions.filter(({ directory }) => directory !== null) : [],
   };
-}
-
-/** Every DLM domain of this node, as debugfs and dlmfs tell. */
-export async function clusterDomains(native: Native): Promise<ClusterDomain[]> {
-  const found = new Map<string, string | null>();
-  for (const name of await listOrNone(native, DOMAINS)) found.set(name, null);
-  for (const target of await dlmfsMounts(native))
-    for (const name of await listOrNone(native, target)) found.set(name, `${target}/${name}`);
-  return [...found].map(([name, directory]) => ({ name, directory }));
 }
 
 /** The processes with a file below one of the directories open. What cannot be looked at is left out. */

@@ -7,9 +7,10 @@
 // User stacks: modules and the label only; their daemons are their own distribution's business.
 import { readHint } from "../attributes.ts";
 import type { SysconfigValues } from "../config/sysconfig.ts";
-import { isCode, O2cbError } from "../errors.ts";
+import { O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
-import { setupStack, STACK_FILE } from "../stack/detect.ts";
+import { STACK_FILE } from "../stack/detect.ts";
+import { setupStack } from "../stack/setup.ts";
 import { CLASSIC_STACK } from "../volume.ts";
 import type { DesiredTimeouts } from "./desired-state.ts";
 import { startHeartbeat, type HeartbeatOptions, type StartHeartbeatResult } from "./heartbeat.ts";
@@ -127,21 +128,5 @@ async function useStack(writes: KernelWrites, stack: string): Promise<void> {
     if (label !== null && label !== stack) await native.writeAttribute(STACK_FILE, stack);
     return;
   }
-  try {
-    await setupStack(native, stack, { loadModules: false, signal, onStep });
-  } catch (error) {
-    if (!isCode(error, "O2CB_INVALID_STACK_NAME")) throw error;
-    const { clusterStack } = error as O2cbError;
-    throw new O2cbError(
-      "O2CB_INVALID_STACK_NAME",
-      `this node's cluster stack cannot be set to '${stack}': '${clusterStack}' is in use, or the driver knows no other`,
-      {
-        operation: "online",
-        clusterStack,
-        path: STACK_FILE,
-        remedy: `unmount the volumes of '${clusterStack}' first, or correct O2CB_STACK`,
-        cause: error,
-      },
-    );
-  }
+  await setupStack(native, stack, { loadModules: false, signal, onStep, operation: "online" });
 }

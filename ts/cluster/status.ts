@@ -6,6 +6,7 @@
 // No module is loaded, no device is opened, and no configuration file is read: this is the kernel's view.
 import { exists, readHint } from "../attributes.ts";
 import { dlmfsMounts } from "../dlm/dlmfs.ts";
+import { clusterDomains, type ClusterDomain } from "../dlm/domains.ts";
 import type { Native } from "../native-types.ts";
 import { audit } from "../region/audit.ts";
 import type { RegionAudit } from "../region/audit-types.ts";
@@ -13,7 +14,6 @@ import { HB_CTL_PATH } from "../region/hb-ctl-path.ts";
 import { findConfigfs, readRevision, STACK_FILE } from "../stack/detect.ts";
 import type { HeartbeatMode } from "../steps.ts";
 import { CLASSIC_STACK } from "../volume.ts";
-import { clusterDomains, type ClusterDomain } from "./holders.ts";
 import { DEBUGFS_DIRECTORY } from "./modules.ts";
 import { readClusterState, type ClusterState } from "./registered.ts";
 import type { ClusterTimeouts } from "./timeouts.ts";

@@ -21,6 +21,10 @@ export interface MountFacts {
   /** the node of the cluster that is this host; null where none is, undefined where nobody looked. The same below. */
   node?: string | null | undefined;
   runningStack?: string | null | undefined;
+  /** the name of the running cluster of a userspace stack */
+  runningCluster?: string | null | undefined;
+  /** false where dlm_controld has the kernel told of dead nodes by a control daemon */
+  hasRecoveryCallbacks?: boolean | undefined;
   /** whether a heartbeat region of the volume is started here */
   isRegionActive?: boolean | undefined;
   /** what is made from the device: /sys/dev/block/M:m/holders */

@@ -7,8 +7,10 @@
 //
 // Pure: what is to be asked of the system, the caller asks and passes as a fact.
 import { errnoName } from "../errors.ts";
+import { CLASSIC_STACK } from "../volume.ts";
 import { CHECK_NETWORK, clues, FSCK, LOOK_AT_LOG, NAME_THIS_HOST } from "./errno-clues.ts";
 import type { Answer, MountFacts } from "./errno-clues.ts";
+import { userStackAnswers } from "./errno-user-stack.ts";
 import { isOcfs2Option, optionName, quoted } from "./options-ocfs2.ts";
 import { securityNames } from "./options-table.ts";
 
@@ -24,16 +26,6 @@ export interface Explanation {
 /** Where the kernel's words did not tell: by errno. */
 const byErrno: Record<string, (facts: MountFacts) => Answer> = {
   EINVAL: (facts) => {
-    const strange = facts.options
-      .map(optionName)
-      .filter((name) => !isOcfs2Option(name) && !securityNames.has(name));
-    if (strange.length > 0) {
-      const names = strange.map(quoted).join(", ");
-      return [
-        `probably for ${names}, which OCFS2 does not know`,
-        `leave ${names} out, or have it ignored with mount -s`,
-      ];
-    }
     if (facts.node === null) return ["this host is not a node of the registered cluster", NAME_THIS_HOST];
     if (facts.isRegionActive === false) {
       return [
@@ -81,13 +73,7 @@ const byErrno: Record<string, (facts: MountFacts) => Answer> = {
           "make the device writable (blockdev --setrw), or let a node that can write mount the volume first",
         ]
       : ["the volume is damaged, or needs to be written to where it may only be read", FSCK],
-  ENOTCONN: (facts) =>
-    facts.stack !== "" && facts.stack !== "o2cb"
-      ? [
-          `the lock manager of the stack '${facts.stack}' does not run on this node`,
-          "start the cluster's services on this node (corosync and dlm_controld)",
-        ]
-      : ["other nodes that have the volume mounted cannot be reached", CHECK_NETWORK],
+  ENOTCONN: () => ["other nodes that have the volume mounted cannot be reached", CHECK_NETWORK],
   ENOENT: (facts) => [
     `the stack's kernel module, '${facts.device}' or '${facts.directory}' is missing`,
     "load the module (modprobe ocfs2_stack_o2cb), and check both paths",
@@ -149,8 +135,27 @@ export function explainMountFailure(error: unknown, facts: MountFacts): Explanat
   const name = isRestart ? "EINTR" : (errnoName(error) ?? `errno ${Math.abs(failure.errno)}`);
   const messages = Array.isArray(failure.kernelMessages) ? failure.kernelMessages.map(String) : [];
   const [cause, remedy] = fromMessages(messages, name, facts) ??
+    strangeOptions(name, facts) ??
+    (isUserStack(facts) ? userStackAnswers[name]?.(facts) : undefined) ??
     byErrno[name]?.(facts) ?? [`it gave no reason but ${name}`, LOOK_AT_LOG];
   return { cause, remedy };
+}
+
+function isUserStack({ stack }: MountFacts): boolean {
+  return stack !== "" && stack !== CLASSIC_STACK;
+}
+
+function strangeOptions(errno: string, facts: MountFacts): Answer | undefined {
+  if (errno !== "EINVAL") return undefined;
+  const strange = facts.options
+    .map(optionName)
+    .filter((name) => !isOcfs2Option(name) && !securityNames.has(name));
+  if (strange.length === 0) return undefined;
+  const names = strange.map(quoted).join(", ");
+  return [
+    `probably for ${names}, which OCFS2 does not know`,
+    `leave ${names} out, or have it ignored with mount -s`,
+  ];
 }
 
 function fromMessages(messages: readonly string[], errno: string, facts: MountFacts): Answer | undefined {

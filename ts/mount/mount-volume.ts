@@ -9,14 +9,14 @@ import { O2cbError } from "../errors.ts";
 import { aborted, beginGroupJoin, throwIfAborted, type GroupJoin } from "../membership.ts";
 import type { Native } from "../native-types.ts";
 import { HIGHEST_LEVEL, raisePriority } from "../region/priority.ts";
-import { FILESYSTEM_TYPE, sameDevice } from "../region/superblock.ts";
+import { sameDevice } from "../region/superblock.ts";
 import { MOUNT_SERVICE } from "../stack/cluster-stack.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { CLASSIC_STACK, openVolume, type Volume } from "../volume.ts";
+import { callKernel, type MountPlan } from "./call-kernel.ts";
 import { checkVolume, refuseDeadlyReadOnly } from "./check-volume.ts";
-import { explainMountFailure } from "./errno-guide.ts";
-import { kernelOptions, parseMountOptions, type ParsedMountOptions } from "./options.ts";
-import { MS_RDONLY, performMount, wasInterrupted, type Performed } from "./perform.ts";
+import { kernelOptions, parseMountOptions } from "./options.ts";
+import { MS_RDONLY, type Performed } from "./perform.ts";
 import { mountAt, remountVolume } from "./remount.ts";
 import { checkDevice, checkDirectory } from "./target.ts";
 
@@ -49,8 +49,6 @@ export interface MountVolumeResult {
   fake: boolean;
   remount: boolean;
 }
-
-const DEFAULT_GRACE_MS = 3000;
 
 /**
  * Mounts an OCFS2 volume and joins its group. On failure nothing is mounted and nothing is held.
@@ -87,7 +85,7 @@ export async function mountVolume(native: Native, request: MountVolumeRequest): 
     remount: false,
   };
   if (result.fake) return result;
-  const plan: Plan = {
+  const plan: MountPlan = {
     native,
     request,
     parsed,
@@ -101,18 +99,6 @@ export async function mountVolume(native: Native, request: MountVolumeRequest): 
   if (!clustered) await mountAlone(plan);
   else await mountInGroup(plan);
   return result;
-}
-
-interface Plan {
-  native: Native;
-  request: MountVolumeRequest;
-  parsed: ParsedMountOptions;
-  volume: Volume;
-  options: string[];
-  device: string;
-  directory: string;
-  namespace: string | null;
-  readOnly: boolean;
 }
 
 /** mount(2) refuses the same volume on the same directory with EBUSY; the newer calls would stack it without a word. */
@@ -134,14 +120,14 @@ async function refuseSecondLayer(
   });
 }
 
-async function mountAlone(plan: Plan): Promise<void> {
+async function mountAlone(plan: MountPlan): Promise<void> {
   const done = await callKernel(plan);
   if (done.result === "mounted") return;
   const settled = done.settled.then((end) => (end === "mounted" ? unmountAgain(plan) : undefined));
   throw aborted("mount", "in-kernel", { path: plan.directory, settled });
 }
 
-async function mountInGroup(plan: Plan): Promise<void> {
+async function mountInGroup(plan: MountPlan): Promise<void> {
   const { native, request, volume } = plan;
   const join = await beginGroupJoin(native, {
     volume,
@@ -199,78 +185,6 @@ async function letEventsIn(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
 }
 
-async function callKernel(plan: Plan): Promise<Performed> {
-  const { native, request, parsed, volume } = plan;
-  const { signal, onStep } = request;
-  emit(onStep, {
-    step: "mount",
-    device: plan.device,
-    directory: plan.directory,
-    options: plan.options,
-    readOnly: plan.readOnly,
-  });
-  const began = Date.now();
-  try {
-    const performed = await performMount(
-      native,
-      {
-        source: plan.device,
-        target: plan.directory,
-        type: FILESYSTEM_TYPE,
-        flags: parsed.flags,
-        options: plan.options,
-        namespace: plan.namespace,
-      },
-      request.abortGraceMs ?? DEFAULT_GRACE_MS,
-      signal,
-    );
-    if (performed.result === "mounted")
-      emit(onStep, {
-        step: "mounted",
-        device: plan.device,
-        directory: plan.directory,
-        milliseconds: Date.now() - began,
-      });
-    else
-      emit(onStep, { step: "waiting-for-kernel", operation: "mount", reason: "mount(2) has not returned" });
-    return performed;
-  } catch (error) {
-    if (signal?.aborted && wasInterrupted(error))
-      throw aborted("mount", "rolled-back", { cause: error, path: plan.directory, region: volume.uuid });
-    throw mountFailure(error, plan);
-  }
-}
-
-function mountFailure(error: unknown, plan: Plan): O2cbError {
-  const { volume } = plan;
-  const cause = error as O2cbError;
-  const { cause: reason, remedy } = explainMountFailure(error, {
-    device: plan.device,
-    directory: plan.directory,
-    stack: volume.stack,
-    cluster: volume.cluster,
-    isLocal: volume.isLocal,
-    readOnlyDevice: volume.isReadOnly,
-    readOnly: plan.readOnly,
-    options: plan.options,
-  });
-  return new O2cbError(
-    "O2CB_MOUNT_FAILED",
-    `the kernel refused to mount '${plan.device}' on '${plan.directory}': ${reason}`,
-    {
-      operation: "mount",
-      errno: cause.errno,
-      syscall: cause.syscall,
-      path: plan.directory,
-      region: volume.uuid,
-      clusterStack: volume.stack,
-      kernelMessages: cause.kernelMessages,
-      remedy,
-      cause: error,
-    },
-  );
-}
-
 /** Undoes begin; a second try, since the join is kept when the first fails and nothing else will undo it before we end. */
 async function undo(join: GroupJoin, error: unknown): Promise<void> {
   for (const last of [false, true]) {
@@ -283,7 +197,7 @@ async function undo(join: GroupJoin, error: unknown): Promise<void> {
   }
 }
 
-async function unmountAgain(plan: Plan): Promise<void> {
+async function unmountAgain(plan: MountPlan): Promise<void> {
   const unmount = { target: plan.directory, flags: 0, namespace: plan.namespace };
   try {
     await plan.native.unmount(unmount);
@@ -293,7 +207,7 @@ async function unmountAgain(plan: Plan): Promise<void> {
 }
 
 /** As the C tool does through ionice, but without it; only schedulers that know priorities heed it, so failure is a remark. */
-async function raiseHeartbeatPriority(plan: Plan, join: GroupJoin): Promise<void> {
+async function raiseHeartbeatPriority(plan: MountPlan, join: GroupJoin): Promise<void> {
   const { native, volume, request } = plan;
   if (volume.stack !== CLASSIC_STACK || volume.heartbeatMode !== "local" || join.directory === null) return;
   try {

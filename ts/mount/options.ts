@@ -239,13 +239,16 @@ function clusterOption(kind: VolumeKind, label: string): string {
  * Errors: O2CB_BAD_MOUNT_OPTION for a change that a mounted volume cannot make.
  */
 export function remountOptions(superOptions: string, parsed: ParsedMountOptions): string[] {
-  const options = split(superOptions).filter((option) => !SHOWN_ONLY.has(option));
+  const shown = split(superOptions).filter((option) => !SHOWN_ONLY.has(option));
+  // Of a userspace stack the kernel shows heartbeat=none, and refuses it on a remount: the mount was made without (userspace-stack 5).
+  const isUserStack = shown.some((option) => option.startsWith("cluster_stack="));
+  const options = shown.filter((option) => !(isUserStack && option === "heartbeat=none"));
   const current = (name: string): string | undefined => {
     return options.find((option) => optionName(option) === name)?.slice(name.length + 1);
   };
-  refuseChange("heartbeat", current("heartbeat"), parsed.heartbeat);
+  refuseChange("heartbeat", isUserStack ? "none" : current("heartbeat"), parsed.heartbeat);
   refuseChange("cluster_stack", current("cluster_stack") ?? CLASSIC_LABEL, parsed.clusterStack);
-  if (parsed.noCluster && current("heartbeat") !== "none") {
+  if (parsed.noCluster && (isUserStack || current("heartbeat") !== "none")) {
     throw badOption("option 'nocluster' cannot be used: the volume is mounted with its cluster");
   }
   for (const option of parsed.data) {

@@ -5,6 +5,7 @@ import { O2cbError } from "../errors.ts";
 import type { MountEntry, Native } from "../native-types.ts";
 import { FILESYSTEM_TYPE } from "../region/superblock.ts";
 import { emit } from "../steps.ts";
+import { CLASSIC_STACK } from "../volume.ts";
 import { explainMountFailure } from "./errno-guide.ts";
 import type { MountVolumeRequest, MountVolumeResult } from "./mount-volume.ts";
 import { remountOptions, type ParsedMountOptions } from "./options.ts";
@@ -65,6 +66,12 @@ export async function remountVolume(
   return result;
 }
 
+/** The label of a mount on a userspace stack; `o2cb` for the classic one and for local volumes. */
+export function stackOfMount({ superOptions }: MountEntry): string {
+  const option = superOptions.split(",").find((one) => one.startsWith("cluster_stack="));
+  return option?.slice("cluster_stack=".length) ?? CLASSIC_STACK;
+}
+
 /** One remount(2) of a mount that stands. Errors: O2CB_MOUNT_FAILED. */
 export async function remount(
   native: Native,
@@ -99,7 +106,7 @@ export async function remount(
         : explainMountFailure(error, {
             device: entry.source,
             directory: entry.target,
-            stack: "",
+            stack: stackOfMount(entry),
             cluster: null,
             isLocal: false,
             readOnlyDevice: false,

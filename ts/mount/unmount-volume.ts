@@ -4,19 +4,20 @@
 // (commands, fact 6). The end of the superblock is what counts, not of a mount point (fact 1, 2). Who leaves is decided by
 // hb_ctl_path, read before umount2: a program there is run by the kernel once per superblock, which waits for it; a no-op,
 // an empty text or a missing program leaves it to us (2.6, S3). Metadata or cluster services out of reach never keep a volume
-// mounted: what is needed is taken from mountinfo, configfs and, only if they do not tell, from the disk.
+// mounted (find-group.ts).
 //
 // Left to the monitor, or to the next command on the volume: superblocks that die later, without us.
 import { constants } from "node:os";
 import { errnoName, isErrno, O2cbError } from "../errors.ts";
-import type { DeviceNumber, MountEntry, Native, PathFacts } from "../native-types.ts";
-import { leavingProgram } from "../region/hb-ctl-path.ts";
+import type { MountEntry, Native, PathFacts } from "../native-types.ts";
+import { isOurProgram, leavingProgram } from "../region/hb-ctl-path.ts";
+import { hasLiveSuperblock } from "../region/liveness.ts";
 import { noteMount } from "../region/observe.ts";
-import { startedRegions, type StartedRegion } from "../region/regions.ts";
-import { devicePath, FILESYSTEM_TYPE, kernelName, sameDevice, visibleMounts } from "../region/superblock.ts";
-import { leaveMount, type MountLeave } from "../stack/leave-mount.ts";
+import { FILESYSTEM_TYPE, sameDevice, visibleMounts } from "../region/superblock.ts";
+import { leaveControldMount } from "../stack/leave-controld.ts";
+import { leaveMount } from "../stack/leave-mount.ts";
 import { emit, type OnStep } from "../steps.ts";
-import { isRegionName } from "../volume.ts";
+import { findGroup, type MountGroup } from "./find-group.ts";
 import { remountOptions, parseMountOptions } from "./options.ts";
 import { mountAt, remount } from "./remount.ts";
 
@@ -62,8 +63,7 @@ export async function unmountVolume(
   const base = { directory: entry.target, device: entry.source, region: group.region, leaveError: null };
 
   // Killed between umount2 and the leave, this process leaves a reference that only a note explains.
-  if (group.region !== null && group.directory !== null && program === null)
-    await noteMount(native, { ...group, entry }, onStep);
+  if (group.kind === "region" && program === null) await noteMount(native, { ...group, entry }, onStep);
   emit(onStep, {
     step: "unmount",
     directory: entry.target,
@@ -93,26 +93,19 @@ export async function unmountVolume(
   }
   emit(onStep, { step: "unmounted", directory: entry.target, milliseconds: Date.now() - began });
 
-  if (group.problem !== null) {
+  if (group.kind === "unknown") {
+    const { problem } = group;
     emit(onStep, {
       step: "warning",
-      code: group.problem.code,
-      message: `'${entry.target}' is unmounted, but its group is not left: ${group.problem.message}`,
+      code: problem.code,
+      message: `'${entry.target}' is unmounted, but its group is not left: ${problem.message}`,
     });
-    return { ...base, outcome: "leave-failed", leaveError: group.problem };
+    return { ...base, outcome: "leave-failed", leaveError: problem };
   }
-  if (group.region === null || group.directory === null) return { ...base, outcome: "no-group" };
+  if (group.kind === "none") return { ...base, outcome: "no-group" };
   if (program !== null) emit(onStep, { step: "kernel-leaves", region: group.region, program });
   try {
-    const leave = {
-      region: group.region,
-      directory: group.directory,
-      device: entry.source,
-      deviceNumber: entry.device,
-      kernelLeaves: program !== null,
-      patienceMs: PATIENCE_MS,
-    };
-    const inUse = await leaveTwice(native, leave, entry.device, namespace, onStep);
+    const inUse = await leaveTwice({ native, group, entry, namespace, program, onStep });
     if (inUse !== null) {
       emit(onStep, { step: "still-in-use", region: group.region, device: entry.source, reason: inUse });
       return { ...base, outcome: "still-in-use" };
@@ -127,31 +120,39 @@ export async function unmountVolume(
             region: group.region,
             cause: error,
           });
+    const what =
+      group.kind === "region"
+        ? "its heartbeat reference could not be dropped"
+        : "its group could not be left";
     emit(onStep, {
       step: "warning",
       code: leaveError.code,
-      message: `'${entry.target}' is unmounted, but its heartbeat reference could not be dropped: ${leaveError.message}`,
+      message: `'${entry.target}' is unmounted, but ${what}: ${leaveError.message}`,
     });
     return { ...base, outcome: "leave-failed", leaveError };
   }
+}
+
+interface Leaving {
+  native: Native;
+  group: Extract<MountGroup, { kind: "region" | "controld" }>;
+  entry: MountEntry;
+  namespace: string | null;
+  /** the program that the kernel has run at the end of the superblock; null: none */
+  program: string | null;
+  onStep: OnStep | undefined;
 }
 
 /**
  * S5 and S6; null when left, else what still uses the superblock. Once more where it fails, since after umount2 nobody but a
  * reaper would do it; a leave that failed holds what it held.
  */
-async function leaveTwice(
-  native: Native,
-  leave: MountLeave,
-  device: DeviceNumber,
-  namespace: string | null,
-  onStep: OnStep | undefined,
-): Promise<string | null> {
+async function leaveTwice(leaving: Leaving): Promise<string | null> {
+  const { native, entry, namespace } = leaving;
   const once = async (): Promise<string | null> => {
-    const [other] = await visibleMounts(native, device, namespace);
+    const [other] = await visibleMounts(native, entry.device, namespace);
     if (other !== undefined) return `it is mounted on '${other.target}' as well`;
-    const left = await leaveMount(native, leave, { onStep });
-    return left === "left"
+    return (await leaveOnce(leaving)) === "left"
       ? null
       : "something still uses the superblock (an open file after a lazy unmount, or another namespace)";
   };
@@ -160,6 +161,22 @@ async function leaveTwice(
   } catch {
     return once();
   }
+}
+
+async function leaveOnce({
+  native,
+  group,
+  entry,
+  program,
+  onStep,
+}: Leaving): Promise<"left" | "still-in-use"> {
+  const device = { device: entry.source, deviceNumber: entry.device, patienceMs: PATIENCE_MS };
+  if (group.kind === "region")
+    return leaveMount(native, { ...group, ...device, kernelLeaves: program !== null }, { onStep });
+  // The C tool leaves only where the kernel has no recovery callbacks (userspace-stack 4.2), and a group that is left already may be left again.
+  if (program === null || !(await isOurProgram(native, program)))
+    return leaveControldMount(native, { ...group, ...device }, { onStep });
+  return (await hasLiveSuperblock(native, entry.device)) ? "still-in-use" : "left";
 }
 
 /** S1: the mount that the operand means. */
@@ -197,54 +214,6 @@ async function locate(
     ...fields,
     errno: -constants.errno.EINVAL,
   });
-}
-
-interface Group {
-  region: string | null;
-  directory: string | null;
-  /** why it is not known which region the mount relies on, though it relies on one */
-  problem: O2cbError | null;
-}
-
-/**
- * S2: which region the mount relies on; null where it relies on none of this stack's (local, global, another stack). Never
- * throws: what cannot be found out is told after the unmount. Looks twice, since a mount with local heartbeat has a region,
- * and after the unmount nothing else would lead to it.
- */
-async function findGroup(native: Native, entry: MountEntry): Promise<Group> {
-  const none = { region: null, directory: null, problem: null };
-  if (!entry.superOptions.split(",").includes("heartbeat=local")) return none;
-  for (const last of [false, true]) {
-    try {
-      const own = await findRegion(native, entry);
-      if (own !== null) return { region: own.name, directory: own.directory, problem: null };
-    } catch (cause) {
-      const message = `the heartbeat region of '${entry.target}' could not be found: ${(cause as Error).message}`;
-      if (last)
-        return {
-          ...none,
-          problem: new O2cbError("O2CB_UNKNOWN_REGION", message, {
-            operation: "find-region",
-            path: entry.source,
-            cause,
-          }),
-        };
-    }
-  }
-  return none;
-}
-
-async function findRegion(native: Native, entry: MountEntry): Promise<StartedRegion | null> {
-  const disk = await kernelName(native, entry.device);
-  const regions = await startedRegions(native);
-  const beating =
-    disk === null ? [] : regions.filter((region) => region.dev === disk && isRegionName(region.name));
-  if (beating.length === 1) return beating[0] ?? null;
-  if (regions.length === 0) return null;
-  // No region, or several, on this device: the superblock says which is the volume's.
-  const path = await devicePath(native, entry.device, entry.source);
-  const facts = path === null ? null : await native.readVolume(path);
-  return regions.find((region) => region.name === facts?.uuid) ?? null;
 }
 
 function unmountFailure(error: unknown, entry: MountEntry): O2cbError {

@@ -65,7 +65,7 @@ export abstract class ClusterStack<T extends Ticket = Ticket> {
   /** result 0 confirms; anything else undoes begin. On failure the ticket stays as it was. */
   async complete(ticket: T, result: number, onStep?: OnStep): Promise<void> {
     await this.#exclusively(ticket, "complete-join", "joining", result === 0 ? "joined" : "left", () =>
-      result === 0 ? this._confirm(ticket, onStep) : this._undo(ticket, onStep),
+      result === 0 ? this._confirm(ticket, onStep) : this._undo(ticket, onStep, Math.abs(result)),
     );
   }
 
@@ -76,7 +76,8 @@ export abstract class ClusterStack<T extends Ticket = Ticket> {
 
   protected abstract _begin(request: JoinRequest): Promise<T>;
   protected abstract _confirm(ticket: T, onStep?: OnStep): Promise<void>;
-  protected abstract _undo(ticket: T, onStep?: OnStep): Promise<void>;
+  /** `result`: the errno that the join is given up with, positive; for a daemon that wants to know */
+  protected abstract _undo(ticket: T, onStep: OnStep | undefined, result: number): Promise<void>;
   protected abstract _leave(ticket: T, onStep?: OnStep): Promise<void>;
 
   async #exclusively(

@@ -2,11 +2,10 @@
 //
 // Facts relied on: /sys/fs/ocfs2/cluster_stack holds exactly 4 bytes and a newline; without the file the kernel is
 // older than the stack glue and runs the classic stack (group-api 1.2). The revision is looked for at three paths, newest
-// first (1.3), and configfs at two, told by its magic 0x62656570 (1.4). A refused change of the label is visible only by
-// reading it back (kernel-abi 4: EBUSY while a stack is active).
+// first (1.3), and configfs at two, told by its magic 0x62656570 (1.4).
 //
-// Unlike the C library: a revision that is not a number is refused, a stack that did not change is an error, and modules
-// are loaded by a child that this process waits for by itself (group-api B12, B13).
+// Unlike the C library: a revision that is not a number is refused, and modules are loaded by a child that this process waits for by
+// itself (group-api B12, B13). Changing the stack: setup.ts.
 import { readOptional } from "../attributes.ts";
 import { isErrno, O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
@@ -86,53 +85,8 @@ export async function detectStack(native: Native, options: DetectOptions = {}): 
   return { stack, hasStackFile: label !== null, revision, configfs };
 }
 
-/**
- * Makes `stack` the running one, where the kernel allows it, and proves it by reading back.
- * Errors: O2CB_INVALID_STACK_NAME (another stack is active), those of detectStack.
- */
-export async function setupStack(
-  native: Native,
-  stack: string,
-  options: DetectOptions = {},
-): Promise<RunningStack> {
-  const running = await detectStack(native, options);
-  if (running.stack === stack) return running;
-  if (!running.hasStackFile)
-    throw stackMismatch(stack, running.stack, "this kernel is older than the choice of stacks");
-  emit(options.onStep, { step: "set-stack", stack });
-  try {
-    await native.writeAttribute(STACK_FILE, stack, { signal: options.signal });
-  } catch (error) {
-    if (isErrno(error, "EBUSY"))
-      throw stackMismatch(
-        stack,
-        running.stack,
-        `'${running.stack}' is in use by a mount or a DLM domain`,
-        error,
-      );
-    throw error;
-  }
-  const now = await detectStack(native, options);
-  if (now.stack !== stack) throw stackMismatch(stack, now.stack, "the kernel did not take the change");
-  return now;
-}
-
-/** The volume's stack is not the running one (group-api G3; fsck-like programs branch on the code). */
-export function stackMismatch(wanted: string, running: string, reason: string, cause?: unknown): O2cbError {
-  return new O2cbError(
-    "O2CB_INVALID_STACK_NAME",
-    `the volume belongs to the cluster stack '${wanted}', but '${running}' is running here: ${reason}`,
-    {
-      operation: "check-stack",
-      clusterStack: running,
-      path: STACK_FILE,
-      remedy: `stop what uses '${running}' and switch this node to '${wanted}', or give the volume the running cluster's stamp with tunefs.ocfs2 --update-cluster-stack`,
-      cause,
-    },
-  );
-}
-
-async function readLabel(native: Native, signal: AbortSignal | undefined): Promise<string | null> {
+/** The label; null on a driver without stacks, or where none is loaded. Errors: O2CB_SERVICE_UNAVAILABLE, O2CB_INTERNAL_FAILURE. */
+export async function readLabel(native: Native, signal: AbortSignal | undefined): Promise<string | null> {
   const label = await readOptional(native, STACK_FILE, signal);
   if (label === null || Buffer.byteLength(label) === 4) return label;
   const code = label === "" ? "O2CB_SERVICE_UNAVAILABLE" : "O2CB_INTERNAL_FAILURE";
@@ -162,7 +116,10 @@ export async function readRevision(native: Native, signal?: AbortSignal): Promis
 }
 
 /** Where configfs is mounted; null where it is not. */
-export async function findConfigfs(native: Native, signal?: AbortSignal): Promise<string | null> {
+export async function findConfigfs(
+  native: Pick<Native, "inspectPath">,
+  signal?: AbortSignal,
+): Promise<string | null> {
   for (const base of CONFIGFS_BASES) {
     try {
       const facts = await native.inspectPath(base, null, { signal });
@@ -174,14 +131,20 @@ export async function findConfigfs(native: Native, signal?: AbortSignal): Promis
   return null;
 }
 
-/** What fails here shows in what is read afterwards, so a refusal of modprobe alone is no error. */
 async function loadModules(native: Native, options: DetectOptions): Promise<void> {
-  for (const module of ["ocfs2", "ocfs2_stack_o2cb"]) {
-    emit(options.onStep, { step: "load-module", module });
-    try {
-      await native.runProgram(MODPROBE, ["-q", module], { signal: options.signal });
-    } catch (error) {
-      if (!isErrno(error, "ENOENT", "EACCES", "EPERM")) throw error;
-    }
+  for (const module of ["ocfs2", "ocfs2_stack_o2cb"]) await loadModule(native, module, options);
+}
+
+/** What fails here shows in what is read afterwards, so a refusal of modprobe alone is no error. */
+export async function loadModule(
+  native: Native,
+  module: string,
+  { signal, onStep }: Pick<DetectOptions, "signal" | "onStep">,
+): Promise<void> {
+  emit(onStep, { step: "load-module", module });
+  try {
+    await native.runProgram(MODPROBE, ["-q", module], { signal });
+  } catch (error) {
+    if (!isErrno(error, "ENOENT", "EACCES", "EPERM")) throw error;
   }
 }

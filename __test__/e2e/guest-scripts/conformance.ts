@@ -1,24 +1,37 @@
-// The conformance suite over the real module on a real kernel: conformance.ts DEVICE CLUSTER. One line for each case; the status
-// says whether all held.
+// The conformance suite over the real module on a real kernel, for the stack that the volume belongs to: conformance.ts DEVICE CLUSTER. One
+// line for each case; the status says whether all held.
+import { mkdtempSync, rmdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { loadNative } from "../../../ts/native.ts";
-import { openVolume } from "../../../ts/volume.ts";
-import { assertClean, cases, type StackFixture } from "../../conformance/cluster-stack.ts";
+import { CLASSIC_STACK, openVolume } from "../../../ts/volume.ts";
+import { cases, type ConformanceCase, type StackFixture } from "../../conformance/cluster-stack.ts";
+import { classicCases, regionFixture } from "../../conformance/heartbeat-regions.ts";
+import { lockspaceFixture } from "../../conformance/kernel-dlm.ts";
+import { mountVolumeAt } from "../../conformance/volume-mounts.ts";
 
 const [device = "", cluster = ""] = process.argv.slice(2);
 const native = loadNative();
 const volume = await openVolume(native, device);
-const fixture: StackFixture = {
-  native,
-  volume,
-  directory: `/sys/kernel/config/cluster/${cluster}/heartbeat/${volume.uuid}`,
-};
-for (const { title, run } of cases) {
-  try {
-    await assertClean(fixture);
-    await run(fixture);
-    console.log(`ok ${title}`);
-  } catch (error) {
-    console.log(`not ok ${title}: ${(error as Error).message.replaceAll("\n", " ")}`);
-    process.exitCode = 1;
+
+function mount(): Promise<() => Promise<void>> {
+  const target = mkdtempSync(`${tmpdir()}/conformance-`);
+  return mountVolumeAt(native, volume, target, () => rmdirSync(target));
+}
+
+async function runAll<F extends StackFixture>(fixture: F, all: readonly ConformanceCase<F>[]): Promise<void> {
+  for (const { title, run } of all) {
+    try {
+      await fixture.assertClean();
+      await run(fixture);
+      console.log(`ok ${title}`);
+    } catch (error) {
+      console.log(`not ok ${title}: ${(error as Error).message.replaceAll("\n", " ")}`);
+      process.exitCode = 1;
+    }
   }
 }
+
+if (volume.stack === CLASSIC_STACK) {
+  const directory = `/sys/kernel/config/cluster/${cluster}/heartbeat/${volume.uuid}`;
+  await runAll(regionFixture({ native, volume, directory, mount }), classicCases);
+} else await runAll(lockspaceFixture({ native, volume, mount }), cases);

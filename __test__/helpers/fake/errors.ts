@@ -12,6 +12,7 @@ const numbers = new Map<string, number>([
   // Node's table lacks these; ERESTARTSYS is the restart code that leaks from the lock manager (kernel-abi 7.2).
   ["ENOTBLK", 15],
   ["EBADR", 53],
+  ["EUNATCH", 49],
   ["ERESTARTSYS", 512],
 ]);
 
@@ -87,6 +88,9 @@ const dlmFailed = (errno: string): ErrorCode | null =>
 /** dlm_controld does not run, or has ended (crates/sys, dlm_control). */
 const controldLost = (errno: string): ErrorCode | null =>
   ["ECONNREFUSED", "ECONNRESET", "ENOTCONN", "EPIPE"].includes(errno) ? "O2CB_SERVICE_UNAVAILABLE" : null;
+/** ts/native-channel */
+const otherEndGone = (errno: string): ErrorCode =>
+  ["EPIPE", "ECONNRESET"].includes(errno) ? "O2CB_SERVICE_UNAVAILABLE" : "O2CB_IO";
 /** crates/sys, dlmfs::refused */
 const dlmRefused = (errno: string): ErrorCode | null =>
   ["EINTR", "ENOENT", "EPERM", "EACCES", "ENOMEM"].includes(errno) ? null : "O2CB_DLM_FAILED";
@@ -182,6 +186,10 @@ export const callKinds = {
   "ForegroundProgram.ended": { operation: "await-program", syscall: "waitid" },
   lockFile: { operation: "lock-file", syscall: "open", recode: among("O2CB_TIMEOUT", "EAGAIN") },
   connectAbstract: { operation: "connect-abstract", syscall: "connect" },
+  "ByteChannel.write": { operation: "write-channel", syscall: "write", recode: otherEndGone },
+  "ByteChannel.read": { operation: "read-channel", syscall: "read", recode: otherEndGone },
+  "ByteChannel.end": { operation: "end-channel", syscall: "shutdown" },
+  "ByteChannel.close": { operation: "close-channel", syscall: "close" },
   "RegionLock.references": {
     operation: "count-references",
     syscall: "semctl",

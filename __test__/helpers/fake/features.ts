@@ -20,6 +20,8 @@ export interface KernelFeatures {
   deviceSysfs: boolean;
   /** the mount calls of 5.2 */
   fsopen: boolean;
+  /** the kernel can hear of dead nodes from the DLM: since 3.14 */
+  recoverCallbacks: boolean;
   /** `context`: options are judged one by one, with messages (seen on 7.2); `legacy`: together, at the end */
   optionParser: "legacy" | "context";
 }
@@ -36,6 +38,7 @@ export const modernKernel: KernelFeatures = {
   fullThreadNames: false,
   deviceSysfs: true,
   fsopen: true,
+  recoverCallbacks: true,
   optionParser: "legacy",
 };
 
@@ -51,6 +54,7 @@ export const oldDriver: KernelFeatures = {
   fullThreadNames: false,
   deviceSysfs: false,
   fsopen: false,
+  recoverCallbacks: false,
   optionParser: "legacy",
 };
 
@@ -58,7 +62,8 @@ export const oldDriver: KernelFeatures = {
 export const moduleDependencies: Record<string, readonly string[]> = {
   ocfs2: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2"],
   ocfs2_stack_o2cb: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2_dlm", "ocfs2_stack_o2cb"],
-  ocfs2_stack_user: ["ocfs2_stackglue", "ocfs2_stack_user"],
+  ocfs2_stack_user: ["configfs", "ocfs2_stackglue", "dlm", "ocfs2_stack_user"],
+  dlm: ["configfs", "dlm"],
   ocfs2_dlmfs: ["configfs", "ocfs2_nodemanager", "ocfs2_stackglue", "ocfs2_dlm", "ocfs2_dlmfs"],
   ocfs2_nodemanager: ["configfs", "ocfs2_nodemanager"],
   configfs: ["configfs"],

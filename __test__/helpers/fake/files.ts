@@ -1,5 +1,5 @@
 // Paths, attributes and directories as one fake process sees them.
-import type { CallOptions, Held, PathFacts } from "../../../ts/native-types.ts";
+import type { CallOptions, DeviceNumber, Held, PathFacts } from "../../../ts/native-types.ts";
 import { never } from "./deferred.ts";
 import { DomainDirectory } from "./dlmfs.ts";
 import { refuse, refuseWithCode } from "./errors.ts";
@@ -191,9 +191,14 @@ function factsOf(place: Place): PathFacts {
     realPath: path,
     kind: node.kind,
     device: { ...mount.fileSystem.number },
-    represents: node.kind === "block" ? { ...node.device.number } : null,
+    represents: represented(node),
     mountId: BigInt(mount.id),
     isMountRoot: isMountRoot(place),
     filesystemMagic: mount.fileSystem.magic,
   };
+}
+
+function represented(node: TreeNode): DeviceNumber | null {
+  if (node.kind === "block") return { ...node.device.number };
+  return node.kind === "character" ? { ...node.number } : null;
 }

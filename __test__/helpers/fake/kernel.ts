@@ -4,6 +4,7 @@
 // Facts relied on: stated in the files that it is made of: processes, configfs, region, ocfs2, dlmfs, watch, semaphores, vfs, machine-tree.
 import type { ProgramRequest } from "../../../ts/native-types.ts";
 import { CTools } from "./c-tools.ts";
+import type { FakeChannel, Listener } from "./channel.ts";
 import type { FakeClock } from "./clock.ts";
 import type { Cluster, ConfigfsHost } from "./configfs.ts";
 import { WatchedMap } from "./directory-events.ts";
@@ -12,6 +13,7 @@ import { Dlmfs, DomainDirectory, type DlmfsHost, type Domain } from "./dlmfs.ts"
 import { modernKernel, moduleDependencies, type KernelFeatures } from "./features.ts";
 import { Gates, type Hold } from "./gates.ts";
 import type { Fsdlm } from "./fsdlm.ts";
+import { Lockspaces } from "./lockspaces.ts";
 import { differences, inventory } from "./leftovers.ts";
 import { mountKernelTree, mountTrees } from "./machine-tree.ts";
 import { modprobe } from "./modules.ts";
@@ -69,13 +71,17 @@ export class FakeKernel extends Processes implements ConfigfsHost, DlmfsHost {
   readonly rangeLocks = new RangeLocks();
   /** corosync, dlm_controld and the control devices of a userspace stack */
   readonly services = new StackServices();
+  /** the kernel's DLM, as mounts on such a stack use it */
+  readonly lockspaces = new Lockspaces(this.services);
   /** what was run in the foreground, and the signals that it got */
   readonly started: ProgramRequest[] = [];
   readonly signals: number[] = [];
   /** what a signal does to such a program, in place of its end */
   onSignal: ((signal: number) => void) | null = null;
-  /** abstract socket names that answer, with the descriptor a connection gets */
-  readonly abstractSockets = new Map<string, () => number>();
+  /** abstract socket names that answer */
+  readonly abstractSockets = new Map<string, Listener>();
+  /** the connections that are open to them */
+  readonly connections = new Set<FakeChannel>();
   /** I/O priorities that were set */
   readonly ioPriorities = new Map<number, { ioClass: number; level: number }>();
   /** what the kernel ran at the ends of superblocks */

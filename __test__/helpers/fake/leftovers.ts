@@ -32,12 +32,14 @@ export function inventory(kernel: FakeKernel): string[] {
     found.push(
       `superblock of ${superblock.device.name} (${superblock.dying ? "dying" : `${superblock.users} users`})`,
     );
+  for (const name of kernel.lockspaces.joined) found.push(`the kernel's lockspace ${name}`);
   for (const domain of kernel.domains.keys()) found.push(`domain ${domain}`);
   for (const member of kernel.fsdlm?.members ?? []) found.push(`lockspace ${member}`);
   for (const [domain, { files }] of kernel.domains) {
     for (const [name, { lock }] of files ?? [])
       if (lock.opens.size > 0) found.push(`lock ${name} of ${domain}, held ${lock.opens.size} times`);
   }
+  for (const { name } of kernel.connections) found.push(`connection to @${name}`);
   const { held } = kernel.rangeLocks.count();
   if (held > 0) found.push(`${held} places locked`);
   for (const disk of kernel.disks) {

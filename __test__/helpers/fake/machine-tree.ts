@@ -104,7 +104,13 @@ function sysfs(kernel: FakeKernel): DirectoryNode {
             kernel.hasModule("ocfs2_nodemanager") ? { interface_revision: revisionFile(kernel) } : {},
           )
         : undefined,
-    kernel: directory({ config: directory({}), debug: directory({}) }),
+    kernel: computedDirectory(() => ({
+      config: directory({}),
+      debug: directory({}),
+      dlm:
+        kernel.hasModule("dlm") &&
+        directory(Object.fromEntries([...kernel.lockspaces.joined].map((name) => [name, directory({})]))),
+    })),
     module: computedDirectory(() =>
       Object.fromEntries(
         [...kernel.modules].map((name) => [
@@ -124,7 +130,10 @@ function sysfs(kernel: FakeKernel): DirectoryNode {
 
 function configfs(kernel: FakeKernel): DirectoryNode {
   const cluster = clusterSubsystem(kernel);
-  return computedDirectory(() => ({ cluster: kernel.hasModule("ocfs2_nodemanager") && cluster }));
+  return computedDirectory(() => ({
+    cluster: kernel.hasModule("ocfs2_nodemanager") && cluster,
+    dlm: kernel.hasModule("dlm") && kernel.lockspaces.directory,
+  }));
 }
 
 function numberText({ major, minor }: DeviceNumber): string {
@@ -168,7 +177,7 @@ function glue(kernel: FakeKernel): DirectoryNode {
     active_cluster_plugin: textFile(active() === null ? "" : `${active()}\n`),
     loaded_cluster_plugins: textFile(plugins()),
     max_locking_protocol: textFile(kernel.hasModule("ocfs2") ? "1.0\n" : ""),
-    dlm_recover_callback_support: textFile("1\n"),
+    dlm_recover_callback_support: kernel.features.recoverCallbacks && textFile("1\n"),
     ...mountedDisks(kernel),
   }));
 }

@@ -4,6 +4,7 @@
 // (a mutex, a file lock, a heartbeat, a dismount).
 import type {
   BlockDeviceFacts,
+  ByteChannel,
   CallOptions,
   EventWatch,
   ForegroundProgram,
@@ -27,6 +28,7 @@ import type {
   VolumeFacts,
 } from "../../../ts/native-types.ts";
 import { BlockDevice, type VolumeContent } from "./device.ts";
+import { FakeChannel } from "./channel.ts";
 import { deferred } from "./deferred.ts";
 import { abortedCall, openFailed, Refusal, refuse, refuseWithCode } from "./errors.ts";
 import { openLockspace } from "./fsdlm.ts";
@@ -277,10 +279,11 @@ export class FakeNative extends FakeStackCalls implements Native {
     });
   }
 
-  connectAbstract(name: string, options?: CallOptions): Promise<number> {
-    return this.call("connectAbstract", [name], options?.signal, () =>
-      (this.kernel.abstractSockets.get(name) ?? refuse("ECONNREFUSED"))(),
-    );
+  connectAbstract(name: string, options?: CallOptions): Promise<ByteChannel> {
+    return this.call("connectAbstract", [name], options?.signal, () => {
+      const listener = this.kernel.abstractSockets.get(name) ?? refuse("ECONNREFUSED");
+      return new FakeChannel(this, name, listener);
+    });
   }
 
   #volumeOn(disk: BlockDevice): VolumeContent {

@@ -11,6 +11,7 @@ import { refuse } from "./errors.ts";
 import type { KernelFeatures } from "./features.ts";
 import { checkSyntax, invalid, stackOption } from "./ocfs2-options.ts";
 import type { Region } from "./region.ts";
+import type { Lockspaces } from "./lockspaces.ts";
 import { PlainDirectory } from "./tree.ts";
 import type { FileSystem } from "./vfs.ts";
 
@@ -31,6 +32,7 @@ export interface Ocfs2Host {
   readonly heartbeat: { readonly mode: "local" | "global" };
   readonly superblocks: Set<Superblock>;
   readonly disks: ReadonlySet<BlockDevice>;
+  readonly lockspaces: Lockspaces;
   hasLocalNode(): boolean;
   localNodeNumber(): number | null;
   hasModule(name: string): boolean;
@@ -102,11 +104,14 @@ export class Superblock implements FileSystem {
 
   get superOptions(): string {
     const stamped = (this.volume.featureIncompat & INCOMPAT_CLUSTER_INFO) !== 0;
+    const isUser = isUserStack(this.volume);
     return [
       this.readOnly ? "ro" : "rw",
       ...(this.clustered ? ["_netdev"] : []),
+      // Shown wherever neither of the other modes is set (userspace-stack 5).
+      ...(isUser && this.clustered ? ["heartbeat=none"] : []),
       ...this.options.filter((option) => option !== "intr"),
-      ...(stamped && this.clustered ? ["cluster_stack=o2cb"] : []),
+      ...(stamped && !isUser && this.clustered ? ["cluster_stack=o2cb"] : []),
       "coherency=full",
     ].join(",");
   }
@@ -131,6 +136,7 @@ export class Superblock implements FileSystem {
     await this.#host.dismount(this);
     this.#freeSlot();
     if (this.clustered) {
+      if (isUserStack(this.volume)) this.#host.lockspaces.leave(this.volume.uuid);
       unpinRegions(this.#host, `mount ${this.volume.uuid}`);
       this.#host.superblocks.delete(this);
       await this.#host.callOut(this.volume.uuid);
@@ -150,7 +156,8 @@ export async function getSuperblock(
   const readOnly = (flags & MS_RDONLY) !== 0;
   const current = (): Superblock | undefined =>
     device.claim instanceof Superblock ? device.claim : undefined;
-  // A mount waits for the end of a dismount that has begun.
+  // A mount waits for one that is in the kernel, and for the end of a dismount that has begun.
+  for (let other = joining.get(device); other !== undefined; other = joining.get(device)) await other;
   for (let dying = current(); dying?.dying; dying = current()) await dying.end;
   const shared = current();
   if (shared !== undefined) {
@@ -166,11 +173,37 @@ export async function getSuperblock(
   if ((volume.featureIncompat & INCOMPAT_HEARTBEAT_DEVICE) !== 0)
     return invalid("ocfs2: Invalid number of node slots (0)");
   checkStack(host, device, volume, options, readOnly);
+  if (isUserStack(volume) && !device.readOnly) await joinLockspace(host, device, volume);
   const superblock = new Superblock(host, device, volume, options, readOnly);
-  if (superblock.clustered) joinDomain(host, volume);
+  if (superblock.clustered && !isUserStack(volume)) joinDomain(host, volume);
   device.claim = superblock;
   host.superblocks.add(superblock);
   return superblock;
+}
+
+const joining = new WeakMap<BlockDevice, Promise<unknown>>();
+
+/** Another mount of the device waits for this one's end, however that comes (userspace-stack 6.1). */
+async function joinLockspace(host: Ocfs2Host, device: BlockDevice, volume: VolumeContent): Promise<void> {
+  if (!host.hasModule("ocfs2_stack_user") && !host.loadModule("ocfs2_stack_user"))
+    refuse("ENOENT", { kernelMessages: ['ocfs2: Cluster stack driver "user" cannot be found'] });
+  device.claim = { by: "mount(2) in the kernel" };
+  const join = host.lockspaces.join(volume.uuid, volume.clusterName);
+  joining.set(
+    device,
+    join.catch(() => undefined),
+  );
+  try {
+    await join;
+  } finally {
+    device.claim = null;
+    joining.delete(device);
+  }
+}
+
+function isUserStack({ featureIncompat, stackLabel }: VolumeContent): boolean {
+  const stamped = (featureIncompat & (INCOMPAT_USERSPACE_STACK | INCOMPAT_CLUSTER_INFO)) !== 0;
+  return stamped && stackLabel !== "o2cb" && (featureIncompat & INCOMPAT_LOCAL_MOUNT) === 0;
 }
 
 function checkStack(
@@ -199,8 +232,13 @@ function checkStack(
     invalid("ocfs2: Userspace stack expected, but o2cb heartbeat arguments passed to mount");
   if (host.stackLabel !== label)
     refuse("EBUSY", { kernelMessages: ["ocfs2: A different cluster stack is in use"] });
-  // Nothing here answers for a user stack's daemon.
-  if (label !== "o2cb") refuse("ENOTCONN");
+  if (label !== "o2cb") {
+    if (wanted !== label)
+      invalid(
+        `ocfs2: cluster stack passed to mount ("${wanted}") does not match the filesystem ("${label}")`,
+      );
+    return;
+  }
   const global = (volume.featureIncompat & INCOMPAT_CLUSTER_INFO) !== 0 && (volume.stackFlags & 1) !== 0;
   if (options.includes("heartbeat=global") !== global) invalid("ocfs2: Mismatching o2cb heartbeat modes");
 }

@@ -26,6 +26,10 @@ const PF_ORDINARY = 0x400000;
 /** the device number of /dev/pts/0 as tty_nr has it */
 const A_TERMINAL = 34_816;
 const STAT_FIELDS = 52;
+const MISC = "130 watchdog\n 60 cpu_dma_latency\n231 snapshot\n";
+/** The DLM's devices, with the number of the one that is asked for its version (userspace-stack 7.3). */
+export const DLM_CONTROL_MINOR = 61;
+const MISC_WITH_DLM = ` 59 dlm_plock\n 60 dlm-monitor\n ${DLM_CONTROL_MINOR} dlm-control\n${MISC}`;
 
 export function procfs(kernel: FakeKernel): DirectoryNode {
   const helper: FileNode = {
@@ -52,6 +56,7 @@ export function procfs(kernel: FakeKernel): DirectoryNode {
   return computedDirectory((viewer) => ({
     self: link(String(viewer.pid)),
     ...Object.fromEntries(kernel.tasks().map((task) => [String(task.pid), processDirectory(kernel, task)])),
+    misc: textFile(kernel.hasModule("dlm") ? MISC_WITH_DLM : MISC),
     sys: directory({
       fs: computedDirectory(() => ({
         ocfs2: glued() && directory({ nm: directory({ hb_ctl_path: helper }) }),

@@ -38,7 +38,7 @@ const CAN_FAIL_LATE: readonly CallName[] = [
   "replaceFile",
   "writeSuperblock",
 ];
-/** The model's releases cannot fail: close(2), the removal of a watch, and a semop without sleep on a held mutex. */
+/** The model's releases cannot fail: close(2), shutdown(2), the removal of a watch, and a semop without sleep on a held mutex. */
 export const CANNOT_FAIL: readonly CallName[] = [
   "RegionLock.release",
   "Held.release",
@@ -46,6 +46,8 @@ export const CANNOT_FAIL: readonly CallName[] = [
   "EventWatch.release",
   "DlmLock.close",
   "ProcessGroup.close",
+  "ByteChannel.end",
+  "ByteChannel.close",
 ];
 
 export type Which =

@@ -83,7 +83,8 @@ export function nothingLoaded(settings: SetupSettings = {}): Machine {
   return build({ unregistered: true, ...settings }, []);
 }
 
-function build(settings: SetupSettings, modules: readonly string[]): Machine {
+/** A machine with these modules in its kernel; the others here are made so. */
+export function build(settings: SetupSettings, modules: readonly string[]): Machine {
   const kernel = new FakeKernel(settings);
   for (const module of modules) kernel.loadModule(module);
   const content = volume({ uuid: UUID, ...settings.volume });

@@ -1,5 +1,6 @@
 // What a path of the fake machine can lead to. Kernel trees (sysfs, procfs, configfs) are directories whose content is computed
 // from the kernel's state at each look, so nothing has to be kept in step.
+import type { DeviceNumber } from "../../../ts/native-types.ts";
 import { WatchedMap, type DirectoryEvents } from "./directory-events.ts";
 import { refuse } from "./errors.ts";
 import type { BlockDevice } from "./device.ts";
@@ -35,6 +36,11 @@ export interface BlockNode {
   readonly device: BlockDevice;
 }
 
+export interface CharacterNode {
+  readonly kind: "character";
+  readonly number: DeviceNumber;
+}
+
 export interface DirectoryNode {
   readonly kind: "directory";
   names(viewer: Viewer): string[];
@@ -47,7 +53,7 @@ export interface DirectoryNode {
   readonly events?: DirectoryEvents | undefined;
 }
 
-export type TreeNode = (FileNode | LinkNode | BlockNode | DirectoryNode) & {
+export type TreeNode = (FileNode | LinkNode | BlockNode | CharacterNode | DirectoryNode) & {
   readonly events?: DirectoryEvents | undefined;
 };
 

@@ -25,7 +25,6 @@ pub(crate) const OK: c_int = 1;
 pub(crate) const LIBRARY: c_int = 2;
 pub(crate) const TIMEOUT: c_int = 5;
 pub(crate) const TRY_AGAIN: c_int = 6;
-pub(crate) const INVALID: c_int = 7;
 pub(crate) const NO_MEMORY: c_int = 8;
 pub(crate) const BAD_HANDLE: c_int = 9;
 pub(crate) const ACCESS: c_int = 11;
