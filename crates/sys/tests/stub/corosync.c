@@ -69,12 +69,18 @@ static int first_tries(void)
 #endif
 }
 
+static int named(const struct group *group, const char *name)
+{
+	return group->name.length == strlen(name) && memcmp(group->name.value, name, strlen(name)) == 0;
+}
+
 static struct group *enter(uint64_t handle)
 {
 	struct group *group = &groups[handle % 1024];
 	if (!group->open || __sync_add_and_fetch(&group->calls, 1) != 1)
 		abort();
-	usleep(100);
+	if (!named(group, "spins"))
+		usleep(100);
 	return group;
 }
 
@@ -83,11 +89,6 @@ static int leave(struct group *group, int status)
 	if (__sync_sub_and_fetch(&group->calls, 1) != 0)
 		abort();
 	return status;
-}
-
-static int named(const struct group *group, const char *name)
-{
-	return group->name.length == strlen(name) && memcmp(group->name.value, name, strlen(name)) == 0;
 }
 
 static void queue(struct group *group, char kind, const void *bytes, size_t length)
