@@ -2,10 +2,14 @@
 //
 // Facts relied on: commands 4.2 (what each action is made of; O2CB_ENABLED counts for `start` only). Each is success where all is as wanted.
 // Unlike the script: they fail where they fail.
+import { O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
+import { CLASSIC_STACK } from "../volume.ts";
 import { loadStack, unloadStack, type StackSettings, type UnloadResult } from "./modules.ts";
 import { offline, type OfflineOptions, type OfflineResult } from "./offline.ts";
 import { online, type OnlineOptions, type OnlineResult } from "./online.ts";
+import { useStack } from "./use-stack.ts";
+import { requireUserServices } from "./user-stack.ts";
 import { KernelWrites, type KernelWrite, type WriteOptions } from "./writes.ts";
 
 export { drain, type DrainResult } from "./drain.ts";
@@ -17,7 +21,10 @@ export interface LoadResult {
   writes: KernelWrite[];
 }
 
-/** Modules, file systems, hb_ctl_path. Errors: those of loadStack. */
+/**
+ * Modules, file systems, hb_ctl_path; with a user stack its label too, and a warning where its services do not run.
+ * Errors: those of loadStack, O2CB_INVALID_STACK_NAME.
+ */
 export async function load(
   native: Native,
   options: WriteOptions & { sysconfig: StackSettings },
@@ -25,9 +32,24 @@ export async function load(
   const writes = KernelWrites.of(native, options);
   return writes.exclusively(async () => {
     const begun = writes.done.length;
+    const { stack } = options.sysconfig;
     await loadStack(writes, options.sysconfig);
+    if (stack !== CLASSIC_STACK) {
+      await useStack(writes, stack, { operation: "load", loadModules: false });
+      await tellMissing(writes, stack);
+    }
     return { writes: writes.done.slice(begun) };
   });
+}
+
+async function tellMissing(writes: KernelWrites, stack: string): Promise<void> {
+  const { native, signal } = writes;
+  try {
+    await requireUserServices(native, stack, { operation: "load", signal });
+  } catch (error) {
+    if (!(error instanceof O2cbError) || error.code === "O2CB_ABORTED") throw error;
+    writes.warn(error.code, error.message);
+  }
 }
 
 /** What load did, taken back; the cluster has to be offline. Errors: those of unloadStack. */

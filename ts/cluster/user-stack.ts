@@ -137,6 +137,11 @@ async function answers(native: Native, signal: AbortSignal | undefined): Promise
   }
 }
 
+/** The cluster's name; null where nobody knows it. */
+export function userCluster({ dlm, corosync }: UserStackStatus): string | null {
+  return dlm.cluster ?? corosync.cluster;
+}
+
 /** Whether volumes of this stack can be mounted here, but for the quorum, which comes and goes. */
 export function isUserStackOnline({
   isPluginLoaded,
