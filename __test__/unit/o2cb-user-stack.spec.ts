@@ -2,7 +2,9 @@
 import test, { type ExecutionContext } from "ava";
 import { CONTROLD_SOCKET } from "../../ts/controld/connection.ts";
 import { doctor, type Finding } from "../../ts/cluster/doctor.ts";
+import { online } from "../../ts/cluster/service.ts";
 import { setStack } from "../../ts/cluster/set-stack.ts";
+import { ENABLED } from "../helpers/clusters.ts";
 import { controldMachine } from "../helpers/controld-machine.ts";
 import { runCorosync } from "../helpers/corosync.ts";
 import { HEALTHY } from "../helpers/doctor.ts";
@@ -81,13 +83,9 @@ test("what does not run: load tells it, online fails with it, and the stack is s
   for (const [what, break_, message] of [
     [
       "dlm_controld",
-      (kernel: FakeKernel) => void (kernel.lockspaces.settings = null),
+      // With corosync alone, online would wait for dlm_controld.
+      (kernel: FakeKernel) => void (kernel.lockspaces.settings = kernel.services.corosync = null),
       /dlm_controld does not run/,
-    ],
-    [
-      "the control daemon",
-      (kernel: FakeKernel) => void (kernel.lockspaces.settings = { clusterName: "", recoverCallbacks: 0 }),
-      /no ocfs2_controld answers.*--enable_fscontrol/,
     ],
     [
       "one name",
@@ -108,6 +106,24 @@ test("what does not run: load tells it, online fails with it, and the stack is s
   }
 });
 
+test("dlm_controld that is just starting is waited for, and not for ever", async (t) => {
+  const sysconfig = { ...ENABLED, stack: "pcmk" };
+  const kernel = booted();
+  const settings = kernel.lockspaces.settings;
+  kernel.lockspaces.settings = null;
+  const native = kernel.process();
+  let looks = 0;
+  native.beforeCall = ({ name, args }) => {
+    if (name !== "readAttribute" || !String(args[0]).endsWith("/dlm/cluster/cluster_name")) return;
+    if ((looks += 1) === 4) kernel.lockspaces.settings = settings;
+  };
+  t.like((await online(native, { sysconfig, clusters: [] })).user, { cluster: USER_CLUSTER });
+  t.true(looks >= 4);
+  kernel.lockspaces.settings = null;
+  const late = online(kernel.process(), { sysconfig, clusters: [], patienceMs: 1 });
+  t.regex((await refused(t, late, null, "O2CB_SERVICE_UNAVAILABLE")).message, /dlm_controld does not run/);
+});
+
 test("a node without quorum is online, and is told that mounts wait", async (t) => {
   const kernel = booted();
   runCorosync(kernel, undefined, { isQuorate: false });
@@ -116,12 +132,29 @@ test("a node without quorum is online, and is told that mounts wait", async (t) 
   t.regex(stderr.join(), /no quorum: mounts wait/);
 });
 
-test("cman stands on a control daemon", async (t) => {
-  const kernel = booted("cman");
-  t.regex((await o2cb(kernel, "online")).stderr.join(), /no ocfs2_controld answers on this node/);
-  kernel.abstractSockets.set(CONTROLD_SOCKET, new FakeControld().listener);
-  t.regex((await o2cb(kernel, "online -v")).stdout.join(), /joined through ocfs2_controld/);
-  t.is(kernel.stackLabel, "cman");
+test("where a control daemon is needed its absence is told, since it starts after the stack is set", async (t) => {
+  for (const [stack, break_] of [
+    ["cman", () => undefined],
+    [
+      "pcmk",
+      (kernel: FakeKernel) => void (kernel.lockspaces.settings = { clusterName: "", recoverCallbacks: 0 }),
+    ],
+  ] as const) {
+    const kernel = booted(stack);
+    break_(kernel);
+    for (const line of ["load", "online", `set-stack ${stack}`]) {
+      const { status, stderr } = await o2cb(kernel, line);
+      t.is(status, 0, line);
+      t.regex(stderr.join(), /no ocfs2_controld answers on this node.*systemctl start ocfs2-controld/, line);
+    }
+    t.is(kernel.stackLabel, stack);
+    t.is((await o2cb(kernel, "online-status")).status, 1, "nothing can be mounted yet");
+    kernel.abstractSockets.set(CONTROLD_SOCKET, new FakeControld().listener);
+    const { stdout, stderr } = await o2cb(kernel, "online -v");
+    t.regex(stdout.join(), /joined through ocfs2_controld/);
+    t.false(stderr.some((line) => line.includes("no ocfs2_controld")));
+    t.is((await o2cb(kernel, "online-status")).status, 0);
+  }
 });
 
 test("offline, unload and load of another stack are refused with the names while volumes are mounted; drain unmounts them", async (t) => {

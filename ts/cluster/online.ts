@@ -15,8 +15,15 @@ import { loadStack } from "./modules.ts";
 import type { WantedCluster } from "./nodes.ts";
 import { registerCluster, unregisterCluster, type RegisterResult } from "./register.ts";
 import { useStack } from "./use-stack.ts";
-import { requireUserServices, type UserStackReady } from "./user-stack.ts";
+import {
+  missingDaemon,
+  requireUserServices,
+  type RequireOptions,
+  type UserStackReady,
+} from "./user-stack.ts";
 import { KernelWrites, type KernelWrite, type WriteOptions } from "./writes.ts";
+
+const PATIENCE_MS = 10_000;
 
 export interface OnlineOptions extends WriteOptions, Pick<HeartbeatOptions, "rescanMs"> {
   /** of readSysconfig */
@@ -27,6 +34,8 @@ export interface OnlineOptions extends WriteOptions, Pick<HeartbeatOptions, "res
   name?: string | null | undefined;
   /** instead of those of sysconfig */
   timeouts?: DesiredTimeouts | undefined;
+  /** how long dlm_controld may take after its start; default 10 s */
+  patienceMs?: number | undefined;
   /** default: the kernel's */
   hostname?: string | undefined;
 }
@@ -54,7 +63,10 @@ export async function online(native: Native, options: OnlineOptions): Promise<On
     await useStack(writes, stack, { operation: "online", loadModules: false });
     if (cluster === null) {
       writes.skip("the registration of a cluster", `the stack '${stack}' has its own`);
-      const user = await userServices(writes, stack, "online");
+      const user = await userServices(writes, stack, {
+        operation: "online",
+        patienceMs: writes.dryRun ? 0 : (options.patienceMs ?? PATIENCE_MS),
+      });
       return { stack, registered: null, heartbeat: null, user, writes: writes.done.slice(begun) };
     }
     const timeouts = options.timeouts ?? timeoutsOf(sysconfig);
@@ -123,18 +135,25 @@ export function wantedCluster(
   return only;
 }
 
-/** On a dry run what is missing is told only. */
-async function userServices(
+/** What is missing is told only where `isAdvice`, as on a dry run. */
+export async function userServices(
   writes: KernelWrites,
   stack: string,
-  operation: string,
+  { isAdvice = writes.dryRun, ...options }: Omit<RequireOptions, "signal"> & { isAdvice?: boolean },
 ): Promise<UserStackReady | null> {
   const { native, signal } = writes;
   try {
-    return await requireUserServices(native, stack, { operation, signal });
+    const ready = await requireUserServices(native, stack, { ...options, signal });
+    const missing = missingDaemon(stack, ready);
+    if (missing !== null) writes.warn(missing.code, withRemedy(missing));
+    return ready;
   } catch (error) {
-    if (!writes.dryRun || !(error instanceof O2cbError) || error.code === "O2CB_ABORTED") throw error;
-    writes.warn(error.code, error.message);
+    if (!isAdvice || !(error instanceof O2cbError) || error.code === "O2CB_ABORTED") throw error;
+    writes.warn(error.code, withRemedy(error));
     return null;
   }
+}
+
+function withRemedy({ message, remedy }: O2cbError): string {
+  return remedy === undefined ? message : `${message}: ${remedy}`;
 }

@@ -2,14 +2,12 @@
 //
 // Facts relied on: commands 4.2 (what each action is made of; O2CB_ENABLED counts for `start` only). Each is success where all is as wanted.
 // Unlike the script: they fail where they fail.
-import { O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
 import { CLASSIC_STACK } from "../volume.ts";
 import { loadStack, unloadStack, type StackSettings, type UnloadResult } from "./modules.ts";
 import { offline, type OfflineOptions, type OfflineResult } from "./offline.ts";
-import { online, type OnlineOptions, type OnlineResult } from "./online.ts";
+import { online, userServices, type OnlineOptions, type OnlineResult } from "./online.ts";
 import { useStack } from "./use-stack.ts";
-import { requireUserServices } from "./user-stack.ts";
 import { KernelWrites, type KernelWrite, type WriteOptions } from "./writes.ts";
 
 export { drain, type DrainResult } from "./drain.ts";
@@ -36,20 +34,10 @@ export async function load(
     await loadStack(writes, options.sysconfig);
     if (stack !== CLASSIC_STACK) {
       await useStack(writes, stack, { operation: "load", loadModules: false });
-      await tellMissing(writes, stack);
+      await userServices(writes, stack, { operation: "load", isAdvice: true });
     }
     return { writes: writes.done.slice(begun) };
   });
-}
-
-async function tellMissing(writes: KernelWrites, stack: string): Promise<void> {
-  const { native, signal } = writes;
-  try {
-    await requireUserServices(native, stack, { operation: "load", signal });
-  } catch (error) {
-    if (!(error instanceof O2cbError) || error.code === "O2CB_ABORTED") throw error;
-    writes.warn(error.code, error.message);
-  }
 }
 
 /** What load did, taken back; the cluster has to be offline. Errors: those of unloadStack. */

@@ -11,7 +11,7 @@ import { registeredCluster } from "../region/regions.ts";
 import { readLabel } from "../stack/detect.ts";
 import { CLASSIC_STACK, openVolume, type Volume } from "../volume.ts";
 import { useStack } from "./use-stack.ts";
-import { requireUserServices } from "./user-stack.ts";
+import { missingDaemon, requireUserServices } from "./user-stack.ts";
 import { KernelWrites, type KernelWrite, type WriteOptions } from "./writes.ts";
 
 export interface SetStackOptions extends WriteOptions {
@@ -89,11 +89,14 @@ async function lookAround(
 ): Promise<Pick<SetStackResult, "cluster" | "missing">> {
   let cluster: string | null = null;
   try {
-    cluster =
+    const user =
       stack === CLASSIC_STACK
-        ? await classicCluster(native, volume)
-        : (await requireUserServices(native, stack, { operation: "set-stack", signal })).cluster;
+        ? null
+        : await requireUserServices(native, stack, { operation: "set-stack", signal });
+    cluster = user?.cluster ?? (await classicCluster(native, volume));
     if (volume !== null) requireFit(volume, cluster);
+    const daemon = user === null ? null : missingDaemon(stack, user);
+    if (daemon !== null) throw daemon;
     return { cluster, missing: [] };
   } catch (error) {
     if (!(error instanceof O2cbError) || error.code === "O2CB_ABORTED") throw error;

@@ -9,7 +9,7 @@ import type { Native } from "../../native-types.ts";
 import { USER_PLUGIN } from "../../stack/setup.ts";
 import { nameProblem } from "../../stack/user-cluster.ts";
 import { CLASSIC_STACK, openVolume } from "../../volume.ts";
-import { describeUserStack, type UserStackStatus } from "../user-stack.ts";
+import { describeUserStack, missingDaemon, type UserStackStatus } from "../user-stack.ts";
 import { hostUserStack } from "./host-stack.ts";
 import { failure, good, warning, type Check, type CheckContext, type Finding } from "./finding.ts";
 
@@ -189,17 +189,12 @@ function nameFindings({ dlm, corosync }: UserStackStatus): Finding[] {
   ];
 }
 
-function daemonFindings({ stack, transport, hasControlDaemon }: UserStackStatus): Finding[] {
+function daemonFindings(found: UserStackStatus): Finding[] {
   const id = "control-daemon";
-  if (transport === "kernel") return [];
-  if (hasControlDaemon) return [good(id, "ocfs2_controld answers on this node")];
-  return [
-    failure(
-      id,
-      `no ocfs2_controld answers on this node, and volumes of the stack '${stack}' are joined through it`,
-      "start it, after corosync and dlm_controld: systemctl start ocfs2_controld",
-    ),
-  ];
+  if (found.transport === "kernel") return [];
+  const missing = missingDaemon(found.stack, found);
+  if (missing === null) return [good(id, "ocfs2_controld answers on this node")];
+  return [failure(id, missing.message, missing.remedy ?? null)];
 }
 
 async function dlmfsFindings(native: Native, { dlm }: UserStackStatus): Promise<Finding[]> {
