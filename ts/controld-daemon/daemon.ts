@@ -16,7 +16,7 @@ import { Desk } from "./desk.ts";
 import { LogRing } from "./log-ring.ts";
 import type { Death, GroupChange } from "./members.ts";
 import type { GroupFacts } from "./mount-groups.ts";
-import { listenAtSocket, makeServer, openDevice, requireAlone } from "./opening.ts";
+import { listen, makeServer, openDevice, requireAlone, type Listen } from "./opening.ts";
 import { Recovery } from "./recovery.ts";
 import { ControlServer, type ServerTimes } from "./server.ts";
 import type { DaemonNative } from "./services.ts";
@@ -32,7 +32,7 @@ export interface DaemonOptions extends Omit<CheckOptions, "signal"> {
   pid?: number | undefined;
   serverTimes?: Partial<ServerTimes> | undefined;
   /** makes the server listen; default: at the protocol's socket */
-  listen?: ((server: Server) => Promise<void>) | undefined;
+  listen?: Listen | undefined;
 }
 
 /** Everything that was opened; the parts that are not needed, or not open yet, are null. */
@@ -114,8 +114,7 @@ export class ControlDaemon {
     this.#serve(parts);
     signal.throwIfAborted();
     const { listener } = parts;
-    if (listener !== null)
-      await (this.#options.listen?.(listener) ?? listenAtSocket(this.#native, listener, signal));
+    if (listener !== null) await listen(this.#native, listener, signal, this.#options.listen);
     const { stack, cluster, mode, recovery } = found;
     this.#tell({
       event: "ready",

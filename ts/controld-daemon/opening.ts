@@ -52,24 +52,31 @@ export function makeServer(): Server {
   return createServer({ allowHalfOpen: true });
 }
 
-/** Errors: O2CB_ALREADY_RUNNING. */
-export async function listenAtSocket(
+export type Listen = (server: Server) => Promise<void>;
+
+/** Has the server listen; `listen` takes the place of the protocol's socket. Errors: O2CB_ALREADY_RUNNING. */
+export async function listen(
   native: DaemonNative,
   server: Server,
   signal: AbortSignal,
+  elsewhere: Listen | undefined,
 ): Promise<void> {
   try {
-    const fd = await native.listenAbstract(CONTROLD_SOCKET, BACKLOG, { signal });
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ fd }, () => {
-        server.removeListener("error", reject);
-        resolve();
-      });
-    });
+    await (elsewhere?.(server) ?? listenAtSocket(native, server, signal));
   } catch (error) {
     throw isErrno(error, "EADDRINUSE") ? alreadyRunning(error) : error;
   }
+}
+
+async function listenAtSocket(native: DaemonNative, server: Server, signal: AbortSignal): Promise<void> {
+  const fd = await native.listenAbstract(CONTROLD_SOCKET, BACKLOG, { signal });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ fd }, () => {
+      server.removeListener("error", reject);
+      resolve();
+    });
+  });
 }
 
 function alreadyRunning(cause?: unknown): O2cbError {

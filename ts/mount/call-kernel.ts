@@ -36,6 +36,7 @@ export async function callKernel(plan: MountPlan): Promise<Performed> {
   emit(onStep, {
     step: "mount",
     device: plan.device,
+    uuid: volume.uuid,
     directory: plan.directory,
     options: plan.options,
     readOnly: plan.readOnly,
