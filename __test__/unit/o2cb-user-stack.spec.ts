@@ -428,6 +428,17 @@ for (const [title, setup, check, state, evidence] of [
     "warning",
     /C tools wait 10 s/,
   ],
+  [
+    "a device node of another boot",
+    () => {
+      const kernel = host({ devices: [] });
+      kernel.root.put("/dev/misc/dlm-control", { kind: "character", number: { major: 10, minor: 7 } });
+      return kernel;
+    },
+    "control-device",
+    "failure",
+    /neither at/,
+  ],
   ["no device", () => host({ devices: [] }), "control-device", "failure", /neither at/],
   [
     "no plugin",
