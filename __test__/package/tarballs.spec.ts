@@ -22,7 +22,15 @@ const { version } = JSON.parse(readFileSync(path.join(repository, "package.json"
   version: string;
 };
 const platform = "ocfs2-group-linux-x64-gnu";
-const helpers = ["mount.ocfs2", "mounted.ocfs2", "o2cb", "ocfs2_hb_ctl", "tunefs.ocfs2", "umount.ocfs2"];
+const helpers = [
+  "mount.ocfs2",
+  "mounted.ocfs2",
+  "o2cb",
+  "ocfs2_controld",
+  "ocfs2_hb_ctl",
+  "tunefs.ocfs2",
+  "umount.ocfs2",
+];
 
 const scratch = mkdtempSync(path.join(tmpdir(), "ocfs2-group-package-"));
 const project = path.join(scratch, "project");

@@ -102,10 +102,11 @@ test("systemd forgets what is removed, but an init script stays as enabled as it
   });
   t.deepEqual([...systemd.retire(), ...systemd.reload()], []);
   const attendants = "disable --now o2cb-monitor.service o2cb-reconcile.timer";
-  t.deepEqual(asked.splice(0), [attendants, "disable o2cb.service", "daemon-reload"]);
+  const daemon = "disable ocfs2-controld.service";
+  t.deepEqual(asked.splice(0), [attendants, daemon, "disable o2cb.service", "daemon-reload"]);
   put(path.join(root, "etc/init.d/o2cb"), "#!/bin/sh\n");
   systemd.retire();
-  t.deepEqual(asked, [attendants]);
+  t.deepEqual(asked, [attendants, daemon]);
 });
 
 test("what systemctl refuses is told as a sentence", (t) => {

@@ -30,7 +30,7 @@ function verify(t: ExecutionContext, change: (text: string, name: string) => str
   t.teardown(() => rmSync(copies, { recursive: true, force: true }));
   // The commands need not be installed where the tests run.
   for (const name of unitNames) {
-    const text = unit(name).replaceAll(/=\/sbin\/(o2cb|ocfs2_hb_ctl)\b/g, "=/bin/true");
+    const text = unit(name).replaceAll(/=\/sbin\/(o2cb|ocfs2_hb_ctl|ocfs2_controld)\b/g, "=/bin/true");
     writeFileSync(path.join(copies, name), change(text, name));
   }
   const files = unitNames.map((name) => path.join(copies, name));
@@ -60,7 +60,7 @@ test("the table of units is what the package holds", (t) => {
 });
 
 test("the cluster and its monitor are started before network file systems are mounted, and stopped after they are unmounted", (t) => {
-  for (const name of ["o2cb.service", "o2cb-monitor.service"])
+  for (const name of ["o2cb.service", "o2cb-monitor.service", "ocfs2-controld.service"])
     t.true(setting(name, "Before").includes("remote-fs-pre.target"), name);
   // A target of this kind takes part in a transaction only where somebody wants it.
   t.true(setting("o2cb.service", "Wants").includes("remote-fs-pre.target"));
@@ -75,11 +75,29 @@ test("stopping the service changes no configuration", (t) => {
   t.deepEqual(setting("o2cb.service", "ExecStop"), ["/sbin/o2cb", "stop"]);
 });
 
+test("systemd neither kills the control daemon nor ties it to a service that is stopped", (t) => {
+  const name = "ocfs2-controld.service";
+  t.deepEqual(setting(name, "SendSIGKILL"), ["no"]);
+  for (const key of ["Requires", "BindsTo", "PartOf", "WatchdogSec"])
+    t.deepEqual(setting(name, key), [], key);
+  for (const one of ["corosync.service", "dlm.service"]) {
+    t.true(setting(name, "After").includes(one), one);
+    t.true(setting(name, "Wants").includes(one), one);
+  }
+  // Statuses of ts/cli/controld-job.ts.
+  t.deepEqual(setting(name, "RestartPreventExitStatus"), ["2", "6"]);
+});
+
 // systemd.exec(5): each of these gives the service a mount namespace of its own, or takes it out of the host's other ones.
 const isolating =
   /^(Private\w+|ProtectSystem|ProtectHome|ProtectProc|ProcSubset|ProtectHostname|ProtectKernel\w+|ProtectControlGroups|DynamicUser|(Root|Runtime|State|Cache|Logs|Configuration)(Directory|Image)\w*|(ReadWrite|ReadOnly|Inaccessible|Exec|NoExec)Paths|Bind(ReadOnly)?Paths|TemporaryFileSystem|MountFlags|MountImages|ExtensionImages|JoinsNamespaceOf|NetworkNamespacePath|IPCNamespacePath|LoadCredential\w*|SetCredential\w*|ProtectClock|Device\w+|User|MemoryDenyWriteExecute)=/m;
 
 test("no unit is put into namespaces of its own, or kept from the volumes' devices", (t) => {
-  for (const name of unitNames) t.notRegex(unit(name), isolating, name);
+  for (const name of unitNames) {
+    // The control daemon opens one device, and no volume's.
+    const text =
+      name === "ocfs2-controld.service" ? unit(name).replaceAll(/^Device\w+=.*\n/gm, "") : unit(name);
+    t.notRegex(text, isolating, name);
+  }
   t.regex("[Service]\nPrivateTmp=yes", isolating);
 });

@@ -1,6 +1,7 @@
 // The text of --help, by clipanion from the command's class. The bundle holds the texts instead of clipanion (scripts/bundle.mjs).
 import { Cli, type CommandClass } from "clipanion";
 import { commandOf } from "./base-command.ts";
+import { controldJob, controldSyntax } from "./controld-job.ts";
 import { hbCtlJob } from "./hb-ctl-job.ts";
 import { hbCtlSyntax } from "./hb-ctl-syntax.ts";
 import { MountCommand } from "./mount-command.ts";
@@ -18,7 +19,9 @@ export function helpsOf(program: string): Record<string, string> {
   const command = single[program];
   if (command !== undefined) {
     const text = withValues(Cli.from(command, { binaryName: program }).usage(command, plain));
-    const syntax = [hbCtlSyntax, mountedSyntax, tunefsSyntax].find(({ name }) => name === program);
+    const syntax = [controldSyntax, hbCtlSyntax, mountedSyntax, tunefsSyntax].find(
+      ({ name }) => name === program,
+    );
     return { [program]: syntax === undefined ? text : withForms(text, syntax) };
   }
   if (program !== "o2cb") throw new TypeError(`there is no program '${program}'`);
@@ -55,6 +58,7 @@ function withValues(text: string): string {
 const single: Record<string, CommandClass> = {
   "mount.ocfs2": MountCommand,
   "umount.ocfs2": UmountCommand,
+  ocfs2_controld: commandOf(controldJob()),
   ocfs2_hb_ctl: commandOf(hbCtlJob()),
   "mounted.ocfs2": commandOf(mountedJob()),
   "tunefs.ocfs2": commandOf(tunefsJob()),

@@ -41,6 +41,21 @@ export class Desk implements ServerHandler {
   }
 
   request(client: ClientId, frame: Uint8Array, isGone: boolean): void {
+    try {
+      this.#request(client, frame, isGone);
+    } catch (error) {
+      // A fault of ours: the end of this process could restart the machine, and one client is not worth that.
+      this.#options.tell({
+        event: "failed",
+        uuid: null,
+        code: null,
+        message: `a request failed: ${String(error)}`,
+      });
+      this.answer(client, answerOf(error));
+    }
+  }
+
+  #request(client: ClientId, frame: Uint8Array, isGone: boolean): void {
     const { volumes, log, cluster } = this.#options;
     const { keyword, request } = readRequest(frame, cluster);
     // A volume that was unmounted is so, whether its client lives or not; for the rest nobody is left.

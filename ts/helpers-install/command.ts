@@ -22,12 +22,12 @@ export const usage = `Usage: ocfs2-group install-helpers [--root DIR] [--divert]
        ocfs2-group --version
 
 install-helpers copies what mount(8), umount(8) and the kernel need for ocfs2 to /usr/lib/ocfs2-group and links
-/sbin/mount.ocfs2, umount.ocfs2, mounted.ocfs2, tunefs.ocfs2, ocfs2_hb_ctl and o2cb to it; uninstall-helpers restores what was
+/sbin/mount.ocfs2, umount.ocfs2, mounted.ocfs2, tunefs.ocfs2, ocfs2_hb_ctl, ocfs2_controld and o2cb to it; uninstall-helpers restores what was
 there before.
 
   --root DIR    work in the system below DIR instead of the running one
   --divert      put files of other packages that stand in the way aside (dpkg-divert where there is dpkg)
-  --units       place the systemd units o2cb.service, o2cb-monitor.service and o2cb-reconcile.timer too; once
+  --units       place the systemd units o2cb.service, o2cb-monitor.service, o2cb-reconcile.timer and ocfs2-controld.service too; once
                 placed they are kept up to date without it
   --node PATH   the node that the helpers use, by default the one that runs this command
   --force       delete what was changed since it was put in place, too

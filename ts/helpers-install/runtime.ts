@@ -20,6 +20,7 @@ export const helperNames = [
   "mount.ocfs2",
   "mounted.ocfs2",
   "o2cb",
+  "ocfs2_controld",
   "ocfs2_hb_ctl",
   "tunefs.ocfs2",
   "umount.ocfs2",

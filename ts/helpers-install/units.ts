@@ -19,6 +19,7 @@ export const unitNames = [
   "o2cb-monitor.service",
   "o2cb-reconcile.service",
   "o2cb-reconcile.timer",
+  "ocfs2-controld.service",
 ] as const;
 /** They do no harm when they end: the cluster goes on without them. */
 const attendants = ["o2cb-monitor.service", "o2cb-reconcile.timer"];
@@ -77,7 +78,11 @@ export class Systemd {
 
   /** Before the units are removed: the monitor and the timer end, and nothing of ours is started at boot any more. */
   retire(): string[] {
-    const ended = this.#problems(["disable", "--now", ...attendants]);
+    // Not --now: it would not end while a volume is in use, and must not.
+    const ended = [
+      ...this.#problems(["disable", "--now", ...attendants]),
+      ...this.#problems(["disable", "ocfs2-controld.service"]),
+    ];
     // An init script of this name takes over, and stays as enabled as it was.
     if (this.#tree.exists("/etc/init.d/o2cb")) return ended;
     return [...ended, ...this.#problems(["disable", "o2cb.service"])];

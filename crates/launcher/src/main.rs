@@ -1,6 +1,6 @@
-//! What `/sbin/mount.ocfs2`, `umount.ocfs2`, `mounted.ocfs2`, `tunefs.ocfs2`, `ocfs2_hb_ctl` and `o2cb` are: finds node and the command's
+//! What `/sbin/mount.ocfs2`, `umount.ocfs2`, `mounted.ocfs2`, `tunefs.ocfs2`, `ocfs2_hb_ctl`, `ocfs2_controld` and `o2cb` are: finds node and the command's
 //! bundle by absolute paths, cleans the environment, and becomes node. No option is read here and nothing is decided; the
-//! commands are TypeScript. Only that `o2cb monitor` stays is known here, since V8 takes its flags before a bundle runs.
+//! commands are TypeScript. Only that `o2cb monitor` and `ocfs2_controld` stay is known here, since V8 takes its flags before a bundle runs.
 //!
 //! Facts relied on: mount(8) hands its caller's environment on; boot, systemd and the kernel (for `ocfs2_hb_ctl`) start
 //! helpers with closed or missing descriptors; and a status of 126 is mount(8)'s word for "the helper could not be executed"
@@ -18,11 +18,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The names this executable may be called by; the bundle of each is `NAME.cjs` beside the executable.
-const COMMANDS: [&str; 6] =
-    ["mount.ocfs2", "mounted.ocfs2", "o2cb", "ocfs2_hb_ctl", "tunefs.ocfs2", "umount.ocfs2"];
+const COMMANDS: [&str; 7] = [
+    "mount.ocfs2",
+    "mounted.ocfs2",
+    "o2cb",
+    "ocfs2_controld",
+    "ocfs2_hb_ctl",
+    "tunefs.ocfs2",
+    "umount.ocfs2",
+];
 
-/// The command and the first argument of the one that runs for as long as the host.
-const STAYING: (&str, &str) = ("o2cb", "monitor");
+/// The commands that run for as long as the host, the one of them only with this first argument.
+const STAYING: [(&str, Option<&str>); 2] = [("o2cb", Some("monitor")), ("ocfs2_controld", None)];
 
 /// What keeps a process that stays, and is idle, small. Measured with node 20.20 after 1500 audits: 44 MB resident instead
 /// of 59. Code that runs now and then gains nothing from V8's compilers (and wasm needs them, which node warns of), and new
@@ -75,7 +82,10 @@ fn launch(name: &str, arguments: impl Iterator<Item = OsString>) -> String {
     let mut command = Command::new(&node);
     command.env_clear().envs(environment);
     let mut arguments = arguments.peekable();
-    let stays = name == STAYING.0 && arguments.peek().is_some_and(|first| first == STAYING.1);
+    let first = arguments.peek();
+    let stays = STAYING.iter().any(|&(command, word)| {
+        command == name && word.is_none_or(|word| first.is_some_and(|first| first == word))
+    });
     if stays {
         command.args(STAYING_FLAGS).env(STAYING_VARIABLE.0, STAYING_VARIABLE.1);
     }

@@ -8,6 +8,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+const COMMANDS: [&str; 6] =
+    ["mount.ocfs2", "o2cb", "ocfs2_controld", "ocfs2_hb_ctl", "tunefs.ocfs2", "umount.ocfs2"];
+
 /// A directory as install-helpers makes it, with a fake node; a name apart for each test.
 struct Installed(PathBuf);
 
@@ -18,7 +21,7 @@ impl Installed {
         fs::create_dir_all(directory.join("sbin")).unwrap();
         // A hard link, since a file just written cannot be executed while another test forks with it open.
         fs::hard_link(env!("CARGO_BIN_EXE_ocfs2-group-launcher"), directory.join("launcher")).unwrap();
-        for name in ["mount.ocfs2", "o2cb", "ocfs2_hb_ctl", "tunefs.ocfs2", "umount.ocfs2", "fsck.ocfs2"] {
+        for name in COMMANDS.into_iter().chain(["fsck.ocfs2"]) {
             symlink("../launcher", directory.join("sbin").join(name)).unwrap();
             fs::write(directory.join(format!("{name}.cjs")), "").unwrap();
         }
@@ -63,7 +66,7 @@ fn refused(output: &Output, needles: &[&str]) {
 #[test]
 fn node_gets_the_bundle_of_the_name_called_and_the_arguments_as_they_are() {
     let installed = Installed::new("arguments");
-    for name in ["mount.ocfs2", "o2cb", "ocfs2_hb_ctl", "tunefs.ocfs2", "umount.ocfs2"] {
+    for name in COMMANDS.into_iter().filter(|name| *name != "ocfs2_controld") {
         let status = installed.command(name).args(["/dev/a b", "", "-o", "rw,\u{e9}"]).status().unwrap();
         assert_eq!(status.code(), Some(7), "node's own status is handed on");
         assert_eq!(installed.reported("self"), [installed.path("node").to_str().unwrap()]);
@@ -73,7 +76,7 @@ fn node_gets_the_bundle_of_the_name_called_and_the_arguments_as_they_are() {
 }
 
 #[test]
-fn only_the_monitor_gets_flags_and_they_stand_before_the_bundle() {
+fn only_commands_that_stay_get_flags_and_they_stand_before_the_bundle() {
     let installed = Installed::new("flags");
     let started = |name: &str, arguments: &[&str]| {
         let mut command = installed.command(name);
@@ -85,9 +88,14 @@ fn only_the_monitor_gets_flags_and_they_stand_before_the_bundle() {
         let variables = installed.reported("variable");
         (given[..at].to_vec(), variables.iter().any(|one| one == "MALLOC_ARENA_MAX=1"))
     };
-    let (flags, has_variable) = started("o2cb", &["monitor", "--json"]);
-    assert_eq!(flags, ["--jitless", "--no-expose-wasm", "--max-semi-space-size=1", "--no-memory-reducer"]);
-    assert!(has_variable);
+    for (name, arguments) in [("o2cb", &["monitor", "--json"][..]), ("ocfs2_controld", &["--foreground"])] {
+        let (flags, has_variable) = started(name, arguments);
+        assert_eq!(
+            flags,
+            ["--jitless", "--no-expose-wasm", "--max-semi-space-size=1", "--no-memory-reducer"]
+        );
+        assert!(has_variable);
+    }
     for (name, arguments) in [
         ("o2cb", &["status", "monitor"][..]),
         ("o2cb", &["--help"]),
@@ -149,7 +157,10 @@ fn a_name_that_is_no_command_is_refused() {
     for called in ["fsck.ocfs2", "", "/", "mount.ocfs2/..", "launcher", "mount.ocfs"] {
         let mut command = Command::new(installed.path("launcher"));
         let output = command.arg0(called).env("REPORT", installed.path("report")).output().unwrap();
-        refused(&output, &["mount.ocfs2, mounted.ocfs2, o2cb, ocfs2_hb_ctl, tunefs.ocfs2, umount.ocfs2"]);
+        refused(
+            &output,
+            &["mount.ocfs2, mounted.ocfs2, o2cb, ocfs2_controld, ocfs2_hb_ctl, tunefs.ocfs2, umount.ocfs2"],
+        );
         assert!(!installed.path("report").exists(), "{called:?} started node");
     }
     refused(&installed.command("fsck.ocfs2").output().unwrap(), &["fsck.ocfs2"]);
