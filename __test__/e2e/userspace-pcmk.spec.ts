@@ -129,8 +129,14 @@ scenario("tools are let in when nobody uses the volume, and told who does otherw
   t.regex(otherNode.error?.message ?? "", /another node/);
   const second = told(await b.try(relabel("second")));
   t.is(second.error?.code, "O2CB_VOLUME_IN_USE", JSON.stringify(second));
+  // Killed, it leaves its lock space with its node: nobody can mount, and the way out is said.
   await holder.kill("SIGKILL");
   await holder.done;
+  const stuck = await mountJson(a, "/dev/vda", "/vol");
+  t.is(stuck.error?.errnoName, "EEXIST");
+  const [leave] = /dlm_tool leave [0-9A-F]{32}/.exec(stuck.error?.remedy ?? "") ?? [];
+  t.truthy(leave, stuck.error?.remedy);
+  await a.run(`${leave}`);
   const after = await mountJson(b, "/dev/vda", "/vol");
   t.is(after.status, 0, JSON.stringify(after));
   await b.run("umount /vol");

@@ -9,6 +9,7 @@ import { exists } from "../attributes.ts";
 import { isCode, isErrno, O2cbError } from "../errors.ts";
 import { CONTROLD_SOCKET } from "../controld/connection.ts";
 import type { Native } from "../native-types.ts";
+import { pause } from "../pause.ts";
 import { listOrNone } from "../region/regions.ts";
 import { readLabel } from "../stack/detect.ts";
 import { hasPlugin } from "../stack/setup.ts";
@@ -137,6 +138,11 @@ async function answers(native: Native, signal: AbortSignal | undefined): Promise
   }
 }
 
+/** The cluster's name; null where nobody knows it. */
+export function userCluster({ dlm, corosync }: UserStackStatus): string | null {
+  return dlm.cluster ?? corosync.cluster;
+}
+
 /** Whether volumes of this stack can be mounted here, but for the quorum, which comes and goes. */
 export function isUserStackOnline({
   isPluginLoaded,
@@ -150,34 +156,65 @@ export function isUserStackOnline({
 export interface UserStackReady {
   cluster: string;
   transport: Transport;
+  hasControlDaemon: boolean;
   /** null where corosync does not tell */
   isQuorate: boolean | null;
 }
 
+/** Between two looks for what dlm_controld writes. */
+const LOOK_MS = 250;
+
+export interface RequireOptions {
+  operation: string;
+  signal?: AbortSignal | undefined;
+  /** how long dlm_controld may take to set up the kernel's DLM, where corosync answers: it does so shortly after it has started. Default: no time */
+  patienceMs?: number | undefined;
+}
+
 /**
- * What runs, where all that a mount needs does.
- * Errors: O2CB_SERVICE_UNAVAILABLE (corosync, dlm_controld, or the control daemon), O2CB_CONFIGURATION_ERROR and O2CB_INVALID_CLUSTER_NAME (the cluster's
- * name).
+ * What runs, where corosync and dlm_controld do. The control daemon cannot be asked for: it starts once its stack is the running one.
+ * Errors: O2CB_SERVICE_UNAVAILABLE, O2CB_CONFIGURATION_ERROR and O2CB_INVALID_CLUSTER_NAME (the cluster's name).
  */
 export async function requireUserServices(
   native: Native,
   stack: string,
-  { operation, signal }: { operation: string; signal?: AbortSignal | undefined },
+  { operation, signal, patienceMs = 0 }: RequireOptions,
 ): Promise<UserStackReady> {
-  const found = await describeUserStack(native, stack, signal);
-  const missing = (message: string, remedy: string): O2cbError =>
-    new O2cbError("O2CB_SERVICE_UNAVAILABLE", message, { operation, clusterStack: stack, remedy });
+  const end = performance.now() + patienceMs;
+  let found = await describeUserStack(native, stack, signal);
+  while (!found.dlm.isConfigured && found.corosync.problem === null && performance.now() < end) {
+    await pause(LOOK_MS, signal);
+    found = await describeUserStack(native, stack, signal);
+  }
   const { dlm, corosync, transport, hasControlDaemon } = found;
   if (!dlm.isConfigured)
-    throw missing(
+    throw new O2cbError(
+      "O2CB_SERVICE_UNAVAILABLE",
       `dlm_controld does not run on this node: the kernel's DLM, on which the stack '${stack}' stands, is in no cluster${corosync.problem === null ? "" : `; ${corosync.problem}`}`,
-      "start corosync and dlm_controld: systemctl start corosync dlm, or the cluster's resource for dlm",
+      {
+        operation,
+        clusterStack: stack,
+        remedy:
+          "start corosync and dlm_controld: systemctl start corosync dlm, or the cluster's resource for dlm",
+      },
     );
   const cluster = await requireUserCluster(native, stack, { operation, signal });
-  if (transport === "controld" && !hasControlDaemon)
-    throw missing(
-      `no ocfs2_controld answers on this node, and volumes of the stack '${stack}' are joined through it${dlm.recoverCallbacks === false ? " (dlm_controld runs with --enable_fscontrol)" : ""}`,
-      "start it, after corosync and dlm_controld: systemctl start ocfs2_controld",
-    );
-  return { cluster, transport, isQuorate: corosync.isQuorate };
+  return { cluster, transport, hasControlDaemon, isQuorate: corosync.isQuorate };
+}
+
+/** The control daemon, where volumes are joined through it and it does not answer; null where nothing is missing. */
+export function missingDaemon(
+  stack: string,
+  { transport, hasControlDaemon }: Pick<UserStackReady, "transport" | "hasControlDaemon">,
+): O2cbError | null {
+  if (transport === "kernel" || hasControlDaemon) return null;
+  return new O2cbError(
+    "O2CB_SERVICE_UNAVAILABLE",
+    `no ocfs2_controld answers on this node, and volumes of the stack '${stack}' are joined through it`,
+    {
+      operation: "find-control-daemon",
+      clusterStack: stack,
+      remedy: "start it, after corosync and dlm_controld: systemctl start ocfs2-controld",
+    },
+  );
 }

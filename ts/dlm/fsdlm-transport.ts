@@ -142,6 +142,11 @@ const REFUSALS: Readonly<Record<string, [code: ErrorCode, what: string, remedy: 
     "this node's kernel has it for another use, as while a mount begins or ends",
     "see who has it with dlm_tool ls, and try again",
   ],
+  ENOENT: [
+    "O2CB_DLM_UNAVAILABLE",
+    "the kernel has it now, but its device did not appear in /dev/misc, so nobody can use it",
+    "have udev run with the rules of the DLM's package, and take away what is left: dlm_tool leave, with the lockspace's name",
+  ],
   EBADR: [
     "O2CB_INVALID_CLUSTER_NAME",
     "the cluster's name that came with it is not the one that the kernel's DLM has from dlm_controld",

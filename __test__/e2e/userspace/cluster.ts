@@ -1,7 +1,7 @@
 // Nodes of a userspace cluster stack: corosync and dlm_controld run in each machine, as Debian packages them.
 //
-// Facts relied on: userspace-stack 9.2 (the recipe) and 9.5 (what dlm_controld writes into configfs). There is no udev in a machine, so
-// the links of the control devices are made here, as its rules do.
+// Facts relied on: userspace-stack 9.2 (the recipe) and 9.5 (what dlm_controld writes into configfs). There is no udev in a machine: with
+// /dev/misc as /dev itself every device of the DLM is where its rules would link it, those of lockspaces that are made later as well.
 import type { Step } from "../../../ts/steps.ts";
 import { installHelpers } from "../ours.ts";
 import type { Result } from "../vm/command.ts";
@@ -63,8 +63,8 @@ export async function prepareServices(node: Node, packages: string, size: number
   await node.mountControl();
   await node.run(
     `cp -a ${packages}/usr /; ldconfig
-     mkdir -p /dev/misc /etc/corosync /etc/dlm /var/lib/corosync /var/log/corosync /run/dlm_controld /var/log/dlm_controld
-     for name in dlm-control dlm-monitor dlm_plock ocfs2_control; do ln -sf ../$name /dev/misc/$name; done
+     ln -s . /dev/misc
+     mkdir -p /etc/corosync /etc/dlm /var/lib/corosync /var/log/corosync /run/dlm_controld /var/log/dlm_controld
      echo /bin/true >/proc/sys/fs/ocfs2/nm/hb_ctl_path`,
     { limitSeconds: 120 },
   );
