@@ -13,7 +13,15 @@ import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { version } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
-const commands = ["mount.ocfs2", "mounted.ocfs2", "o2cb", "ocfs2_controld", "ocfs2_hb_ctl", "tunefs.ocfs2", "umount.ocfs2"];
+const commands = [
+  "mount.ocfs2",
+  "mounted.ocfs2",
+  "o2cb",
+  "ocfs2_controld",
+  "ocfs2_hb_ctl",
+  "tunefs.ocfs2",
+  "umount.ocfs2",
+];
 const output = path.join(root, "dist/cli");
 
 /**

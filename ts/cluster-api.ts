@@ -14,6 +14,7 @@ import {
   type OnlineOptions,
   type OnlineResult,
 } from "./cluster/service.ts";
+import { setStack as setStackWith, type SetStackOptions, type SetStackResult } from "./cluster/set-stack.ts";
 import { clusterStatus as clusterStatusWith, type ClusterStatus } from "./cluster/status.ts";
 import {
   inspectVolume as inspectVolumeWith,
@@ -46,6 +47,8 @@ export { fstabLine, lintFstab, mountUnit, type MountLine, type MountUnit } from 
 export type { Plan, PlanStep } from "./cluster/plan-types.ts";
 export type { OfflineOptions, OfflineResult, OnlineOptions, OnlineResult } from "./cluster/service.ts";
 export type { ClusterStatus, NodeStatus } from "./cluster/status.ts";
+export type { MissingPart, SetStackOptions, SetStackResult } from "./cluster/set-stack.ts";
+export type { UserStackReady, UserStackStatus } from "./cluster/user-stack.ts";
 export type { KernelWrite } from "./cluster/writes.ts";
 export type { InspectOptions, VolumeInspection } from "./look/inspect.ts";
 export type { HolderOptions, VolumeHolder, VolumeHolders } from "./look/holders.ts";
@@ -81,6 +84,11 @@ export function readSysconfig(options: { path?: string; signal?: AbortSignal } =
 /** What runs on this host. */
 export function clusterStatus(): Promise<ClusterStatus> {
   return clusterStatusWith(loadNative());
+}
+
+/** Makes a cluster stack this node's, by its label or as a volume wants it; tells what is missing before it can be mounted. */
+export function setStack(options: SetStackOptions): Promise<SetStackResult> {
+  return setStackWith(loadNative(), options);
 }
 
 /** Modules, registration, timeouts, and heartbeat where it is global. */

@@ -20,7 +20,7 @@ export const errorCodes = {
   O2CB_MODULE_NOT_LOADED: { sentence: "a kernel module is not loaded", remedy: "load the module, or install the package that holds the kernel's ocfs2 modules" },
   O2CB_BAD_SEM: { sentence: "the region's semaphore set cannot be opened", remedy: "look for another set under the same key with ipcs -s" },
   O2CB_NO_SEM: { sentence: "the region's semaphore set was destroyed", remedy: "" },
-  O2CB_BAD_VERSION: { sentence: "the kernel's o2cb interface revision is not one this package knows", remedy: "" },
+  O2CB_BAD_VERSION: { sentence: "a version of the kernel's interface is not one this package knows", remedy: "" },
   O2CB_INVALID_STACK_NAME: { sentence: "the volume's cluster stack is not the running one", remedy: "" },
   O2CB_UNKNOWN_REGION: { sentence: "no device carries this heartbeat region", remedy: "" },
   O2CB_INVALID_HEARTBEAT_MODE: { sentence: "the volume's heartbeat mode is not the cluster's", remedy: "change the cluster's heartbeat mode, or the volume's with tunefs.ocfs2" },

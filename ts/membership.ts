@@ -86,7 +86,7 @@ export class GroupMembership extends GroupHandle {
 /**
  * Starts what the cluster stack needs for this volume and service. On failure nothing is held and nothing is left.
  * Errors: O2CB_INVALID_STACK_NAME, O2CB_INVALID_CLUSTER_NAME, O2CB_INVALID_HEARTBEAT_MODE (the volume and the running cluster
- * differ), O2CB_SERVICE_UNAVAILABLE, O2CB_CONFIGURATION_ERROR, O2CB_REGION_MISMATCH, O2CB_HEARTBEAT_FAILED, O2CB_ABORTED.
+ * differ), O2CB_MODULE_NOT_LOADED, O2CB_BAD_VERSION, O2CB_SERVICE_UNAVAILABLE, O2CB_DAEMON_REFUSED, O2CB_CONFIGURATION_ERROR, O2CB_REGION_MISMATCH, O2CB_HEARTBEAT_FAILED, O2CB_ABORTED.
  */
 export async function beginGroupJoin(native: Native, options: JoinOptions): Promise<GroupJoin> {
   throwIfAborted(options.signal, "begin-join");

@@ -1,7 +1,7 @@
 // Scenarios as ava tests: skipped by name where machines cannot run, one lab for the tests of a file. (The demo and the benchmark
 // use ours.ts without ava.)
 import test, { type ExecutionContext } from "ava";
-import type { LabOptions } from "./vm/lab.ts";
+import type { Lab, LabOptions } from "./vm/lab.ts";
 import { missingForMachines } from "./vm/requirements.ts";
 import { bootPrepared, type Prepared } from "./ours.ts";
 
@@ -17,11 +17,16 @@ export function scenario(title: string, body: (t: ExecutionContext) => Promise<v
 export function sharedLab(options: LabOptions & { hbCtlPath?: string; install?: boolean }): {
   get: () => Prepared;
 } {
-  let prepared: Prepared | undefined;
+  return shared((t) => bootPrepared(t, options));
+}
+
+/** The same for what boots in another way. */
+export function shared<P extends { lab: Lab }>(boot: (t: ExecutionContext) => Promise<P>): { get: () => P } {
+  let prepared: P | undefined;
   if (missing === null) {
     test.before("the machines boot", async (t) => {
       t.timeout(600_000);
-      prepared = await bootPrepared(t, options);
+      prepared = await boot(t);
     });
     test.afterEach.always((t) => {
       if (!t.passed) prepared?.lab.keep();

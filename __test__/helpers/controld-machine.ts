@@ -15,6 +15,13 @@ export function controldMachine(): ControldMachine {
   const daemon = new FakeControld();
   kernel.lockspaces.isDaemonReady = true;
   kernel.abstractSockets.set(CONTROLD_SOCKET, daemon.listener);
+  leavesThroughDaemon(kernel);
+  return { ...machine, daemon };
+}
+
+/** The kernel's call-out asks the daemon, whichever runs there. */
+export function leavesThroughDaemon(kernel: FakeKernel): void {
+  kernel.hbCtlPath = "/sbin/ocfs2_hb_ctl";
   kernel.callOutHook = async (_program, args, task) => {
     try {
       await leaveControldMount(kernel.processOf(task), {
@@ -29,14 +36,6 @@ export function controldMachine(): ControldMachine {
       return 1;
     }
   };
-  return { ...machine, daemon };
-}
-
-/** The daemon of a machine that a walk made. */
-export function daemonOf(machines: WeakMap<FakeKernel, FakeControld>, kernel: FakeKernel): FakeControld {
-  const daemon = machines.get(kernel);
-  if (daemon === undefined) throw new Error("this machine has no daemon");
-  return daemon;
 }
 
 /** Waits until the daemon has no mount group; for what it does after a client's end. */

@@ -26,11 +26,15 @@ export class FakeControld {
   #held: (() => void)[] | null = null;
   /** every message that came, as its text */
   readonly heard: string[] = [];
+  /** somebody was told to go ahead with a mount */
+  admitted = false;
   /** what dlm_controld says to a registration */
   registration = 0;
   /** the device number behind a path; null: there is none */
   stat: (path: string) => string | null = (path) => path;
   log = "";
+  /** joins and leaves at once, where it would take a turn */
+  isPrompt = false;
   /** in place of an answer: true where the test has answered, or wants none */
   intercept: ((message: Message, client: ClientSide) => boolean) | null = null;
 
@@ -164,7 +168,7 @@ export class FakeControld {
     const additional = group.services.has(service);
     group.services.add(service);
     group.attempt = { client, service, additional };
-    status(client, 114, "it is joined already");
+    this.#admit(client, 114, "it is joined already");
   }
 
   #joined(uuid: string, group: Group): void {
@@ -175,7 +179,12 @@ export class FakeControld {
       group.services.clear();
       return this.#leave(uuid, group);
     }
-    if (group.attempt !== null) status(group.attempt.client, 0, "OK");
+    if (group.attempt !== null) this.#admit(group.attempt.client, 0, "OK");
+  }
+
+  #admit(client: ClientSide, number: number, text: string): void {
+    this.admitted = true;
+    status(client, number, text);
   }
 
   #result({ uuid, result, service }: MessageOf<"MRESULT">, client: ClientSide): void {
@@ -234,7 +243,8 @@ export class FakeControld {
   }
 
   #later(work: () => void): void {
-    if (this.#held === null) setImmediate(work);
+    if (this.isPrompt) work();
+    else if (this.#held === null) setImmediate(work);
     else this.#held.push(work);
   }
 }

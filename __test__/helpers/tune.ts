@@ -5,9 +5,12 @@ import { undoTune, type UndoRequest, type UndoResult } from "../../ts/tune/undo.
 import {
   classicLocal,
   DISK,
+  Fsdlm,
+  userStack,
   type FakeKernel,
   type FakeNative,
   type Machine,
+  type UserStackSettings,
   type VolumeContent,
 } from "./fake-native.ts";
 import type { SetupSettings } from "./fake/setups.ts";
@@ -62,6 +65,13 @@ export const undo = (kernel: FakeKernel, request: Partial<UndoRequest> = {}): Pr
     (native) => undoTune(native, { device: DISK, file: UNDO_FILE, ...request }, noPause),
     "tunefs.ocfs2",
   );
+
+/** A user stack's: of its cluster, or of another. */
+export const userVolume = (settings: UserStackSettings = {}): Machine => {
+  const machine = withBackups(userStack({ ...settings, volume: { label: "old", ...settings.volume } }));
+  machine.kernel.fsdlm = new Fsdlm();
+  return machine;
+};
 
 type Value = (content: VolumeContent) => unknown;
 

@@ -15,7 +15,7 @@ export async function serve(
   t: ExecutionContext,
   native: Native,
   onClient: (socket: Socket) => void,
-  options: { pauseOnConnect?: boolean } = {},
+  { backlog = 511, ...options }: { backlog?: number; pauseOnConnect?: boolean } = {},
 ): Promise<string> {
   const name = `ocfs2-group-${regionName()}`;
   const clients = new Set<Socket>();
@@ -27,7 +27,7 @@ export async function serve(
     if (isReady) onClient(socket);
     else socket.destroy();
   });
-  server.listen({ path: `\0${name}`, backlog: 511 });
+  server.listen({ path: `\0${name}`, backlog });
   await once(server, "listening");
   t.teardown(() => {
     server.close();

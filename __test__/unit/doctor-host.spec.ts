@@ -150,7 +150,7 @@ const rows: Row[] = [
     "another stack",
     "stack",
     "warning",
-    /'pcmk', which is not run by o2cb/,
+    /'pcmk', and the cluster 'lab' of o2cb is registered/,
     /o2cb online/,
     { "/sys/fs/ocfs2/cluster_stack": "pcmk\n" },
   ],

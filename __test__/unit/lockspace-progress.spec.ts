@@ -33,9 +33,12 @@ function listener(): { onStep: (step: Step) => void; steps: Step[]; next: (name:
 }
 
 /** A lockspace that waits, and quick looks at it. */
-function watched(
-  first: Partial<LockspaceState> | null,
-): Machine & ReturnType<typeof listener> & { stop: () => void; set: (state: object | null) => void } {
+function watched(first: Partial<LockspaceState> | null): Machine &
+  ReturnType<typeof listener> & {
+    stop: () => void;
+    set: (state: Partial<LockspaceState> | null) => void;
+    looks: (count: number) => Promise<void>;
+  } {
   const machine = userStack();
   const { kernel, uuid } = machine;
   const told = listener();
@@ -55,13 +58,18 @@ function watched(
       });
   };
   set(first);
-  const stop = tellLockspaceWaits(kernel.process(), uuid, { onStep: told.onStep, firstMs: 5, everyMs: 5 });
-  return { ...machine, ...told, stop, set };
+  const native = kernel.process();
+  const stop = tellLockspaceWaits(native, uuid, { onStep: told.onStep, firstMs: 5, everyMs: 5 });
+  const looks = async (count: number): Promise<void> => {
+    for (const enough = native.calls.length + count; native.calls.length < enough;) await sleep(1);
+  };
+  return { ...machine, ...told, stop, set, looks };
 }
 
 test("each wait is told once, and again when it changes", async (t) => {
-  const { steps, next, set, stop, uuid, kernel } = watched({ waitsFor: "ring" });
+  const { steps, next, set, stop, uuid, kernel, looks } = watched({ waitsFor: "ring" });
   await next("wait-members");
+  await looks(3);
   set({ waitsFor: "quorum" });
   await next("wait-quorum");
   set({ waitsFor: "fencing", fencing: [3] });
@@ -97,16 +105,16 @@ test("where dlm_controld has nothing to say, corosync is asked; a lockspace that
   lonely.set({ isJoining: true });
   await lonely.next("wait-members");
   lonely.set({ isJoining: false });
-  await sleep(30);
+  await lonely.looks(2);
   lonely.stop();
   t.is(lonely.steps.length, 2);
 });
 
 test("services that cannot be asked tell nothing, and end nothing", async (t) => {
-  const { kernel, steps, stop, set, next } = watched(null);
+  const { kernel, steps, stop, set, next, looks } = watched(null);
   kernel.services.lockspaces = null;
   kernel.services.corosync = null;
-  await sleep(30);
+  await looks(4);
   t.deepEqual(steps, []);
   kernel.services.lockspaces = new Map();
   set({ waitsFor: "quorum" });

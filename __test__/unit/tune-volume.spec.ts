@@ -369,12 +369,6 @@ test("a volume that is mounted here is refused, whatever is asked", async (t) =>
   t.deepEqual(machine.disk.superblockWrites, []);
 });
 
-test("another stack's cluster has no name here", async (t) => {
-  const machine = localVolume();
-  machine.kernel.stackLabel = "pcmk";
-  await refused(t, tune(machine.kernel, { mount: "cluster" }), null, "O2CB_STACK_MISMATCH");
-});
-
 test("a state that is not known, a read-only device, a damaged backup: nothing is locked", async (t) => {
   const machine = localVolume();
   machine.disk.superblockProblem = "it has features 0x10000, which this version does not know";

@@ -77,7 +77,7 @@ const rows: readonly Row[] = [
     between: ({ lockspaces }, uuid) => void lockspaces.tools.set(uuid, "here"),
     errno: "EEXIST",
     cause: /tool on this node/,
-    remedy: /wait until it has ended/,
+    remedy: /wait until it has ended.*dlm_tool leave [0-9A-F]{32}/,
   },
   {
     title: "a tool on another node has the volume",

@@ -1,105 +1,163 @@
-// The control daemon with each call of the core failing in turn: it ends with the error, or answers its clients and goes on; it never hangs,
-// leaves no group and no registration, and a machine is restarted only after it was said.
-import test from "ava";
-import { encodeFrame } from "../../ts/controld/frame.ts";
-import { O2cbError } from "../../ts/errors.ts";
+// Begin, complete and leave through a control daemon with each native call failing in turn, given up at each, and with the process killed at each:
+// nothing is left but what the daemon is meant to keep.
+import test, { type ExecutionContext } from "ava";
+import { controldMachine, groupsGone, type ControldMachine } from "../helpers/controld-machine.ts";
 import {
+  DIRECTORY,
   DISK,
   UUID,
+  walkAborts,
   walkFaults,
   walkKills,
   type FakeKernel,
   type FakeNative,
 } from "../helpers/fake-native.ts";
-import { FakeCorosync, type FakeClusterNode } from "../helpers/fake/corosync.ts";
-import { USER_CLUSTER } from "../helpers/fake/user-setup.ts";
-import { addNode, RunningDaemon } from "../helpers/running-daemon.ts";
+import { mountVolumeAt } from "../conformance/volume-mounts.ts";
+import { beginGroupJoin, type GroupJoin, type GroupMembership } from "../../ts/membership.ts";
+import { MOUNT_SERVICE } from "../../ts/stack/cluster-stack.ts";
+import { leaveControldMount } from "../../ts/stack/leave-controld.ts";
+import { openVolume } from "../../ts/volume.ts";
 
-const nodes = new WeakMap<FakeKernel, { node: FakeClusterNode; other: RunningDaemon | null }>();
-const names = { fstype: "ocfs2", uuid: UUID, service: "ocfs2" };
+const machines = new WeakMap<FakeKernel, ControldMachine>();
 
-function setup(dlm: "controld" | "callbacks") {
-  return (): FakeKernel => {
-    const node = addNode(new FakeCorosync(), 1, { dlm });
-    nodes.set(node.kernel, { node, other: null });
-    return node.kernel;
-  };
+function setup(): ControldMachine {
+  const machine = controldMachine();
+  machines.set(machine.kernel, machine);
+  return machine;
 }
 
-/** A daemon's whole life with one mount; what its client gets is the client's business. */
-async function life(native: FakeNative, kernel: FakeKernel): Promise<RunningDaemon> {
-  const { node } = nodes.get(kernel) as { node: FakeClusterNode };
-  const running = new RunningDaemon(node, { withoutRecovery: true }, native);
-  await until(running, () => running.of("ready").length > 0);
-  if (!running.hasEnded) await use(running);
-  for (let again = 0; again < 3 && running.daemon.volumes.length > 0; again += 1)
-    await ask(running, encodeFrame({ keyword: "UNMOUNT", ...names }));
-  running.daemon.stop("SIGTERM");
-  await running.ended;
-  if (running.failure !== null) throw running.failure;
-  return running;
+function daemonOf(kernel: FakeKernel): ControldMachine["daemon"] {
+  const machine = machines.get(kernel);
+  if (machine === undefined) throw new Error("this machine is not one of ours");
+  return machine.daemon;
 }
 
-async function use(running: RunningDaemon): Promise<void> {
-  const client = running.client();
-  client.send({ keyword: "MOUNT", ...names, cluster: USER_CLUSTER, device: DISK });
-  const answer = await client.next();
-  if (answer?.keyword !== "STATUS" || answer.number !== "0") return;
-  running.node.mounted.add(UUID);
-  client.send({ keyword: "MRESULT", ...names, result: "0" });
-  await client.next();
-  running.node.mounted.clear();
-  client.end();
+async function begin(native: FakeNative, service: string, signal?: AbortSignal): Promise<GroupJoin> {
+  const volume = await openVolume(native, DISK, { signal });
+  return beginGroupJoin(native, { volume, service, signal, loadModules: false });
 }
 
-async function ask(running: RunningDaemon, frame: Uint8Array): Promise<void> {
-  if (running.hasEnded) return;
-  const client = running.client();
-  client.sendBytes(frame);
-  await client.next();
-  client.end();
+async function nothingLeft(t: ExecutionContext, kernel: FakeKernel, title: string): Promise<void> {
+  const daemon = daemonOf(kernel);
+  await groupsGone(daemon);
+  t.deepEqual(daemon.view(), [], title);
+  t.deepEqual(kernel.leftovers(), [], title);
+  t.is(daemon.clients, 0, title);
 }
 
-/** Or until the daemon has ended, or was killed. */
-async function until(running: RunningDaemon, holds: () => boolean): Promise<void> {
-  while (!holds() && !running.hasEnded && running.native.alive)
-    await new Promise((resolve) => setImmediate(resolve));
-}
-
-for (const dlm of ["controld", "callbacks"] as const) {
-  test(`each call fails in turn (${dlm})`, async (t) => {
-    let failed = 0;
-    const runs = await walkFaults(life, {
-      setup: setup(dlm),
-      errnos: ["EIO", "ENOMEM", "EACCES", "ENOENT", "ECONNREFUSED"],
-      limitMs: 10_000,
-      check: ({ kernel, outcome, title }) => {
-        const { node } = nodes.get(kernel) as { node: FakeClusterNode };
-        t.true(outcome.status === "ok" || outcome.status === "failed", `${title}: ${outcome.status}`);
-        if (outcome.status === "failed") {
-          t.true(outcome.error instanceof O2cbError, `${title}: ${String(outcome.error)}`);
-          failed += 1;
-        }
-        t.deepEqual(node.ring.names, [], title);
-        t.deepEqual([[...node.dlm.registered], node.handshake], [[], null], title);
-        t.false(node.isRestarted, title);
-        t.deepEqual(kernel.disasters, [], title);
+for (const service of [MOUNT_SERVICE, "tunefs.ocfs2"]) {
+  test(`${service}: whatever call fails in begin, nothing is held`, async (t) => {
+    const runs = await walkFaults((native) => begin(native, service), {
+      setup,
+      check: async ({ kernel, outcome, title }) => {
+        t.not(outcome.status, "hung", title);
+        if (outcome.status === "ok") await outcome.value.complete(5);
+        await nothingLeft(t, kernel, title);
       },
     });
-    t.log(`${runs} runs, ${failed} of them ended the daemon`);
-    t.true(failed > 0 && failed < runs);
+    t.true(runs > 20, `${runs} runs`);
   });
 
-  test(`it is killed at each call (${dlm})`, async (t) => {
-    const runs = await walkKills(life, {
-      setup: setup(dlm),
-      limitMs: 10_000,
-      check: ({ kernel, title }) => {
-        const { node } = nodes.get(kernel) as { node: FakeClusterNode };
-        t.deepEqual(node.ring.names, [], title);
-        t.is(node.handshake, null, title);
+  test(`${service}: given up at any call of begin, it is rolled back or done`, async (t) => {
+    await walkAborts((native, _kernel, { signal }) => begin(native, service, signal), {
+      setup,
+      check: async ({ kernel, outcome, title }) => {
+        t.not(outcome.status, "hung", title);
+        if (outcome.status === "ok") await outcome.value.complete(125);
+        if (outcome.status === "failed")
+          t.is((outcome.error as { code?: string }).code, "O2CB_ABORTED", title);
+        await nothingLeft(t, kernel, title);
       },
     });
-    t.true(runs > 20);
+  });
+
+  test(`${service}: whatever call fails in complete(0), the membership stands or the join can be given up`, async (t) => {
+    const joins = new WeakMap<FakeNative, GroupJoin>();
+    await walkFaults<GroupMembership, GroupJoin>(
+      (native, _kernel, { prelude }) => {
+        joins.set(native, prelude);
+        return prelude.complete(0);
+      },
+      {
+        setup,
+        prelude: (native) => begin(native, service),
+        check: async ({ kernel, native, outcome, title }) => {
+          t.not(outcome.status, "hung", title);
+          if (service === MOUNT_SERVICE) t.is(outcome.status, "ok", title);
+          if (outcome.status === "ok") await outcome.value.leave();
+          else await joins.get(native)?.complete(5);
+          await nothingLeft(t, kernel, title);
+        },
+      },
+    );
+  });
+
+  for (const end of ["complete(5)", "leave"] as const) {
+    test(`${service}: whatever call fails in ${end}, doing it again leaves nothing`, async (t) => {
+      const again = new WeakMap<FakeNative, () => Promise<unknown>>();
+      await walkFaults<unknown, () => Promise<unknown>>(
+        (native, _kernel, { prelude: run }) => {
+          again.set(native, run);
+          return run();
+        },
+        {
+          setup,
+          prelude: async (native) => {
+            const join = await begin(native, service);
+            if (end === "complete(5)") return () => join.complete(5);
+            const member = await join.complete(0);
+            return () => member.leave();
+          },
+          check: async ({ kernel, native, outcome, title }) => {
+            t.not(outcome.status, "hung", title);
+            if (outcome.status === "failed") await again.get(native)?.();
+            await nothingLeft(t, kernel, title);
+          },
+        },
+      );
+    });
+  }
+
+  test(`${service}: killed at any call, the daemon undoes what it had not let in, and keeps the rest until it is left`, async (t) => {
+    const whole = async (native: FakeNative): Promise<void> => {
+      const member = await (await begin(native, service)).complete(0);
+      await member.leave();
+    };
+    const seen = new Set<string>();
+    await walkKills(whole, {
+      setup,
+      check: async ({ kernel, title }) => {
+        const daemon = daemonOf(kernel);
+        await groupsGone(daemon);
+        const stays = daemon.admitted && !daemon.heard.some((message) => message.startsWith("UNMOUNT"));
+        t.deepEqual(daemon.view(), stays ? [`${UUID} live: ${service}`] : [], title);
+        seen.add(stays ? "stays" : "undone");
+        t.is(daemon.clients, 0, title);
+        t.deepEqual(kernel.leftovers(), [], title);
+        const next = kernel.process();
+        if (service === MOUNT_SERVICE) {
+          const volume = await openVolume(next, DISK);
+          const join = await begin(next, service);
+          const unmount = await mountVolumeAt(next, volume, DIRECTORY);
+          const member = await join.complete(0);
+          await unmount();
+          await member.leave();
+        } else {
+          const leave = {
+            region: UUID,
+            clusterStack: "pcmk",
+            service,
+            device: null,
+            deviceNumber: null,
+            patienceMs: 0,
+          };
+          t.is(await leaveControldMount(next, leave), "left");
+          await whole(next);
+        }
+        next.exit();
+        await nothingLeft(t, kernel, title);
+      },
+    });
+    t.deepEqual([...seen].toSorted(), ["stays", "undone"]);
   });
 }

@@ -26,6 +26,7 @@ import {
   tuneWith,
   undo,
   UNDO_FILE,
+  userVolume,
 } from "../helpers/tune.ts";
 
 const changes: Record<string, { make: () => Machine; request: Partial<TuneVolumeRequest> }> = {
@@ -34,6 +35,11 @@ const changes: Record<string, { make: () => Machine; request: Partial<TuneVolume
   "another cluster's volume": {
     make: othersVolume,
     request: { label: "new", updateClusterStack: true, confirm: true },
+  },
+  "a user stack's volume": { make: userVolume, request: { label: "new", uuid: NEW_UUID, confirm: true } },
+  "a volume that comes to a user stack": {
+    make: () => userVolume({ volume: { stack: "o2cb", cluster: "other" } }),
+    request: { updateClusterStack: true, confirm: true },
   },
   "one node's volume that comes to the cluster": { make: localVolume, request: { mount: "cluster" } },
 };
@@ -110,8 +116,10 @@ for (const [what, { make, request }] of Object.entries(changes)) {
     const runs = await walkFaults(scenario, {
       setup: () => setup(make),
       late: true,
-      async check({ kernel, outcome, title }) {
+      async check({ kernel, native, outcome, title }) {
         t.true(["ok", "failed"].includes(outcomeOf(outcome)), `${title}: ${outcomeOf(outcome)}`);
+        // With the command goes what it could not give up.
+        native.exit();
         const written = whole(t, kernel, after, title);
         // A failure that could be undone was: the undo leaves nothing half done.
         const rolledBack =

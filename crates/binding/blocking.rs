@@ -40,15 +40,26 @@ pub fn start<'env, T: ToNapiValue + Send + 'static>(
     cancellation: Option<&Cancellation>,
     work: impl FnOnce(&Cancel) -> Result<T> + Send + 'static,
 ) -> napi::Result<PromiseRaw<'env, T>> {
+    start_with_stack(worker::STACK_BYTES, env, operation, cancellation, work)
+}
+
+/// The same on a stack of `bytes`.
+pub fn start_with_stack<'env, T: ToNapiValue + Send + 'static>(
+    bytes: usize,
+    env: &'env Env,
+    operation: &'static str,
+    cancellation: Option<&Cancellation>,
+    work: impl FnOnce(&Cancel) -> Result<T> + Send + 'static,
+) -> napi::Result<PromiseRaw<'env, T>> {
     let (deferred, promise) = env.create_deferred::<T, Settle<T>>()?;
     let spare = deferred.clone();
     let settle =
         |result: Result<T>| -> Settle<T> { Box::new(move |env| result.map_err(|error| to_js(&env, &error))) };
     let cancel = cancellation.map_or_else(Cancel::new, |cancellation| cancellation.0.clone());
     // Without a thread the closure is dropped, and with it the deferred: its clone settles the promise then.
-    if let Err(error) =
-        worker::spawn(operation, &cancel, work, move |result| deferred.resolve(settle(result)))
-    {
+    if let Err(error) = worker::spawn_with_stack(bytes, operation, &cancel, work, move |result| {
+        deferred.resolve(settle(result))
+    }) {
         spare.resolve(settle(Err(error)));
     }
     Ok(PromiseRaw::new(env.raw(), promise.raw()))

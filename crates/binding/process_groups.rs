@@ -8,7 +8,7 @@ use napi_derive::napi;
 use ocfs2_group_sys::corosync::process_group::{self, Event, Reason};
 use ocfs2_group_sys::corosync::{cluster_map, libcpg, quorum};
 
-use crate::blocking::{Cancellation, start};
+use crate::blocking::{Cancellation, start, start_with_stack};
 
 /// `GroupMember` of ts/native-stack-types.ts.
 #[napi(object, object_from_js = false)]
@@ -102,7 +102,7 @@ impl ProcessGroup {
         cancellation: Option<&Cancellation>,
     ) -> napi::Result<PromiseRaw<'env, Vec<GroupEvent>>> {
         let wait = self.0.wait();
-        start(env, process_group::NEXT, cancellation, move |cancel| {
+        start_with_stack(process_group::STACK_BYTES, env, process_group::NEXT, cancellation, move |cancel| {
             Ok(wait?.events(cancel)?.into_iter().map(GroupEvent::from).collect())
         })
     }

@@ -80,7 +80,9 @@ class Run {
     const caller = isKernel ? "kernel" : "program";
     const request = { device, uuid, service, caller, force, signal, onStep } as const;
     const stopped = await this.#library.stopService(native, request);
-    return done(stopped, [stopped.stopped ? `region ${stopped.region} is stopped` : counted(stopped)]);
+    return done(stopped, [
+      stopped.stopped && stopped.mode !== "none" ? `region ${stopped.region} is stopped` : counted(stopped),
+    ]);
   }
 
   async #priority({ device, uuid, level }: HbCtlRequest & { action: "priority" }): Promise<JobResult> {
@@ -194,6 +196,7 @@ function counted({
   references: number;
   mode: string;
 }): string {
+  if (mode === "none") return `volume ${region}: done; a userspace stack keeps no references here`;
   if (mode === "global") return `region ${region}: nothing to do, the cluster's heartbeat is global`;
   return `region ${region}: ${count} refs`;
 }

@@ -16,6 +16,7 @@ import { listCommands } from "./o2cb-list-commands.ts";
 import { lookCommands } from "./o2cb-look-commands.ts";
 import { reapCommands } from "./o2cb-reap-commands.ts";
 import { serviceCommands } from "./o2cb-service-commands.ts";
+import { stackCommands } from "./o2cb-stack-command.ts";
 import { statusCommands } from "./o2cb-status-commands.ts";
 import { globalOptions, type Subcommand } from "./o2cb-syntax.ts";
 import { isHelp, isVersion, runCli, tellHelp, tellVersion } from "./run-cli.ts";
@@ -28,6 +29,7 @@ export const subcommands: readonly Subcommand[] = [
   ...listCommands(),
   ...kernelCommands(),
   ...serviceCommands(),
+  ...stackCommands(),
   ...statusCommands(),
   ...configureCommands(),
   ...lookCommands(),

@@ -45,7 +45,9 @@ export function serviceCommands(): readonly Subcommand[] {
   return [
     action("load", {
       summary: "load the cluster stack's modules and mount what they need",
-      details: "What is there already is left as it is.",
+      details:
+        "What is there already is left as it is. With a user stack (O2CB_STACK=pcmk, cman) the stack becomes this node's too, and a service of it that " +
+        "does not run is told.",
       perform: async (args, context) => {
         const { load } = await service();
         const { values } = await settings(context);
@@ -63,7 +65,8 @@ export function serviceCommands(): readonly Subcommand[] {
     action("online", {
       summary: "bring a cluster online: load, register, set the timeouts, start global heartbeat",
       details:
-        "The cluster is the one named, else that of the settings, else the only one. One that is online is made as it is configured.",
+        "The cluster is the one named, else that of the settings, else the only one. One that is online is made as it is configured. A user stack has " +
+        "nothing to register: its services, which others start, have to run.",
       perform: async (args, context) => {
         const { online } = await service();
         const result = await online(context.native, await onlineOptions(args, context));
@@ -153,8 +156,8 @@ async function onlineOptions(args: Arguments, context: JobContext): Promise<Onli
 }
 
 /** Timeouts that the kernel does not take now are no failure of a start, and nothing to be silent about. */
-function onlineSaid({ stack, registered, heartbeat }: OnlineResult): Pick<Done, "details" | "notices"> {
-  if (registered === null) return { details: [`the stack '${stack}' is loaded`] };
+function onlineSaid({ stack, registered, heartbeat, user }: OnlineResult): Pick<Done, "details" | "notices"> {
+  if (registered === null) return userSaid(stack, user);
   const { cluster, node, timeouts } = registered;
   const refused = timeouts.refused.map(
     ({ name, wanted, current, reason }) =>
@@ -172,6 +175,17 @@ function onlineSaid({ stack, registered, heartbeat }: OnlineResult): Pick<Done, 
   };
 }
 
+function userSaid(stack: string, user: OnlineResult["user"]): Pick<Done, "details" | "notices"> {
+  if (user === null) return { details: [`the stack '${stack}' is loaded`] };
+  const { cluster, transport, isQuorate } = user;
+  const how = transport === "kernel" ? "inside mount(2)" : "through ocfs2_controld";
+  const wait = "this node's side of the cluster has no quorum: mounts wait inside the kernel until it has";
+  return {
+    details: [`cluster '${cluster}' of '${stack}' is online, its volumes are joined ${how}`],
+    notices: isQuorate === false ? [wait] : [],
+  };
+}
+
 async function startSaid(
   { isEnabled, online }: StartResult,
   context: JobContext,
@@ -182,11 +196,16 @@ async function startSaid(
   return { details: [], notices };
 }
 
-function offlineLines({ cluster, reaped, killed, stopped, unregistered }: OfflineResult): string[] {
+function offlineLines(result: OfflineResult): string[] {
+  const { cluster, stack, reaped, killed, stopped, unregistered } = result;
+  const isUser = stack !== null && cluster === null;
   return [
+    ...(stack === null ? [] : [`the stack '${stack}' is no longer this node's`]),
     ...reaped.map((region) => `region ${region} was left over, and is cleared`),
     ...killed.map(({ pid, name }) => `ended process ${pid} '${name}'`),
     ...stopped.map((region) => `region ${region} is stopped`),
-    cluster === null || !unregistered ? "no cluster was online" : `cluster '${cluster}' is offline`,
+    ...(isUser
+      ? []
+      : [cluster === null || !unregistered ? "no cluster was online" : `cluster '${cluster}' is offline`]),
   ];
 }

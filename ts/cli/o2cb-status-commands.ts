@@ -4,9 +4,11 @@
 // 0; this is 0 for online and 1 for anything else.
 //
 // The published form of --json is docs/schemas/o2cb-status.json.
+import { CLASSIC_STACK } from "../volume.ts";
 import type { ClusterStatus, NodeStatus } from "../cluster/status.ts";
 import { oneFailure } from "./exit-status.ts";
 import { anyCluster, answer, subcommand, type Subcommand } from "./o2cb-syntax.ts";
+import { userStackLines } from "./o2cb-user-stack-text.ts";
 import { timeoutLines } from "./o2cb-timeouts.ts";
 
 const ERROR = 2;
@@ -21,7 +23,9 @@ export function statusCommands(): readonly Subcommand[] {
       const { onlineStatus } = await import("../cluster/status.ts");
       const { readSysconfig } = await import("../config/sysconfig.ts");
       const given = args.operand("cluster");
-      const name = given === "" ? (await readSysconfig(native, { signal })).values.bootCluster : given;
+      const { bootCluster, stack } = (await readSysconfig(native, { signal })).values;
+      // A user stack's cluster is named in corosync.conf alone.
+      const name = given !== "" ? given : stack === CLASSIC_STACK ? bootCluster : null;
       const result = await onlineStatus(native, name);
       const notices = result.reason === null ? [] : [result.reason];
       return answer(result, [result.state], { status: result.status, notices });
@@ -47,17 +51,19 @@ export function statusCommands(): readonly Subcommand[] {
 }
 
 function statusLines(found: ClusterStatus): string[] {
-  const { stack, revision, modules, configfs, debugfs, dlmfs, hbCtlPath } = found;
+  const { stack, revision, modules, configfs, debugfs, dlmfs, hbCtlPath, activePlugin, stackUsers } = found;
   const loaded = modules.filter(({ isLoaded }) => isLoaded).map(({ name }) => name);
   const mounted = (place: string | null): string => place ?? "not mounted";
   return [
     `stack: ${stack ?? "not loaded"}${revision === null ? "" : `, interface revision ${revision}`}`,
+    ...(activePlugin === null ? [] : [`stack in use: plugin '${activePlugin}', by ${stackUsers.join("; ")}`]),
     `modules: ${loaded.join(", ") || "none"}`,
     `configfs: ${mounted(configfs)}`,
     `debugfs: ${mounted(debugfs)}`,
     `dlmfs: ${dlmfs.join(", ") || "not mounted"}`,
     `hb_ctl_path: ${hbCtlPath ?? "not there"}`,
-    ...clusterLines(found),
+    ...(found.user === null ? [] : userStackLines(found.user, found.isOnline)),
+    ...(found.user === null || found.isRegistered ? clusterLines(found) : []),
     ...found.notes.map((note) => `note: ${note}`),
   ];
 }

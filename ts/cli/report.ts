@@ -127,7 +127,7 @@ const lines: Lines = {
     ),
   "wait-quorum": () =>
     waiting(
-      "this node's partition has no quorum: the mount waits inside the kernel until other nodes come, where no signal reaches it",
+      "this node's partition has no quorum: joining waits inside the kernel until other nodes come, where no signal reaches it",
     ),
   "wait-fencing": ({ nodes }) =>
     waiting(`waiting for the cluster to fence node ${nodes.join(", ")} before the volume can be joined`),

@@ -52,7 +52,7 @@ export const tunefsSyntax: CommandSyntax = {
       "updateClusterStack",
       null,
       "update-cluster-stack",
-      "give the volume the stamp of the running cluster",
+      "give the volume the stamp of the running cluster, of o2cb or of a user stack",
     ),
     value("query", "Q", "query", "write what the format asks for"),
     value("undo", null, "undo", "put back what a change kept in this file"),

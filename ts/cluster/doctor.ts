@@ -10,12 +10,14 @@ import { pause } from "../pause.ts";
 import { configurationChecks } from "./checks/configuration.ts";
 import { deviceTimeoutChecks } from "./checks/device-timeouts.ts";
 import { warning, type Check, type CheckContext, type Finding } from "./checks/finding.ts";
+import { isUserHost } from "./checks/host-stack.ts";
 import { fstabChecks } from "./checks/fstab.ts";
 import { hostChecks } from "./checks/host.ts";
 import { interfaceChecks } from "./checks/interfaces.ts";
 import { moduleChecks } from "./checks/modules.ts";
 import { regionChecks } from "./checks/regions.ts";
 import { timeoutChecks } from "./checks/timeouts.ts";
+import { userStackChecks } from "./checks/user-stack.ts";
 import { volumeChecks } from "./checks/volume.ts";
 
 export type { Finding, FindingState } from "./checks/finding.ts";
@@ -35,6 +37,7 @@ export interface DoctorOptions {
 const CHECKS: readonly Check[] = [
   ...moduleChecks,
   ...interfaceChecks,
+  ...userStackChecks,
   ...configurationChecks,
   ...timeoutChecks,
   ...hostChecks,
@@ -43,6 +46,17 @@ const CHECKS: readonly Check[] = [
   ...volumeChecks,
   ...deviceTimeoutChecks,
 ];
+/** About o2cb's own cluster and its heartbeat: nothing to a host of another stack. */
+const CLASSIC: ReadonlySet<Check> = new Set([
+  ...configurationChecks,
+  ...timeoutChecks,
+  ...deviceTimeoutChecks,
+]);
+const CLASSIC_IDS: ReadonlySet<string> = new Set([
+  "interface-revision",
+  "heartbeat-negotiation",
+  "write-mounted",
+]);
 
 /** Errors: O2CB_ABORTED; nothing else. */
 export async function doctor(native: Native, options: DoctorOptions = {}): Promise<Finding[]> {
@@ -58,7 +72,9 @@ export async function doctor(native: Native, options: DoctorOptions = {}): Promi
     pause: options.pause ?? ((milliseconds) => pause(milliseconds, signal)),
   };
   throwIfAborted(signal);
-  const findings = await Promise.all(CHECKS.map((check) => carefully(check, context)));
+  const isUser = await isUserHost(native, signal);
+  const checks = CHECKS.filter((check) => !(isUser && (CLASSIC.has(check) || CLASSIC_IDS.has(check.id))));
+  const findings = await Promise.all(checks.map((check) => carefully(check, context)));
   throwIfAborted(signal);
   return findings.flat();
 }

@@ -10,7 +10,7 @@ import { isCode, O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
 import { unmountVolume, type UnmountVolumeResult } from "../mount/unmount-volume.ts";
 import { allMounts, type MountSeen } from "../region/liveness.ts";
-import { isClustered } from "./holders.ts";
+import { stackOfMount } from "../stack/stack-holders.ts";
 import { offline, type OfflineOptions, type OfflineResult } from "./offline.ts";
 import { requireCluster } from "./register.ts";
 import { readClusterState } from "./registered.ts";
@@ -45,7 +45,9 @@ export async function drain(native: Native, options: OfflineOptions = {}): Promi
 async function unmountAll(writes: KernelWrites): Promise<DrainResult["unmounted"]> {
   const done: DrainResult["unmounted"] = [];
   for (;;) {
-    const mounts = (await allMounts(writes.native, writes.signal)).filter(isClustered);
+    const mounts = (await allMounts(writes.native, writes.signal)).filter(
+      (mount) => stackOfMount(mount) !== null,
+    );
     const before = done.length;
     const failures = await unmountRound(writes, mounts, done);
     if (failures.length === 0) return done;

@@ -3,21 +3,24 @@
 // Facts relied on: commands 4.2 and 5 (what the init script loads and mounts, in which order; old drivers have no stack modules), kernel-abi 5
 // (dlmfs takes no options), 8 (configfs at /config on old kernels), users 1.2 C7 (all of it may be there already). modprobe succeeds
 // for what is loaded or built in, so it is run only where /sys/module does not show the module, and what follows from it is looked at.
+// userspace-stack 6.3: a user stack has no use for dlmfs, whose module keeps the C tools from locking its volumes.
 //
 // Each step is success where it is as wanted. Loading stays half done where it fails: the next load goes on from there. Modules that are
 // in use are left in place.
 import { exists } from "../attributes.ts";
-import { DLMFS_DIRECTORY, DLMFS_TYPE, dlmfsCapabilities, dlmfsMounts } from "../dlm/dlmfs.ts";
+import { DLMFS_DIRECTORY, DLMFS_TYPE, dlmfsMounts } from "../dlm/dlmfs.ts";
 import { errnoName, isErrno, O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
 import { HB_CTL_PATH } from "../region/hb-ctl-path.ts";
 import { listOrNone, registeredCluster } from "../region/regions.ts";
 import { CONFIGFS_BASES, findConfigfs, MODPROBE, readRevision, STACK_FILE } from "../stack/detect.ts";
+import { hasPlugin, USER_PLUGIN } from "../stack/setup.ts";
 import { emit } from "../steps.ts";
 import { CLASSIC_STACK } from "../volume.ts";
 import type { Leave } from "./desired-state.ts";
 import { clusterHolders } from "./holders.ts";
 import { restoreLeaveProgram, setLeaveProgram } from "./leave-program.ts";
+import { leaveUserStack } from "./use-stack.ts";
 import type { KernelWrites } from "./writes.ts";
 
 export const DEBUGFS_DIRECTORY = "/sys/kernel/debug";
@@ -53,8 +56,8 @@ export async function loadStack(writes: KernelWrites, { stack, leave }: StackSet
     else for (const module of ["ocfs2_nodemanager", "ocfs2_dlm"]) await loadModule(writes, module);
     if (!writes.dryRun && (await readRevision(native, writes.signal)) === null)
       throw missing("ocfs2_stack_o2cb", "the modules are loaded, but the kernel shows no o2cb interface");
-  } else await loadModule(writes, "ocfs2_stack_user");
-  await mountDlmfs(writes, stack);
+    await mountDlmfs(writes);
+  } else if (!(await hasPlugin(native, stack, writes.signal))) await loadModule(writes, USER_PLUGIN);
   await setLeaveProgram(writes, leave);
 }
 
@@ -121,14 +124,11 @@ async function mountConfigfs(writes: KernelWrites): Promise<void> {
   );
 }
 
-async function mountDlmfs(writes: KernelWrites, stack: string): Promise<void> {
+async function mountDlmfs(writes: KernelWrites): Promise<void> {
   const { native, signal } = writes;
   const isMounted = (await dlmfsMounts(native)).length > 0;
   if (isMounted) return;
   await loadModule(writes, DLMFS_TYPE);
-  const capabilities = await dlmfsCapabilities(native);
-  if (stack !== CLASSIC_STACK && !writes.dryRun && !capabilities.includes("stackglue"))
-    return writes.skip("dlmfs", `this driver's works with '${CLASSIC_STACK}' only`);
   if (!(await exists(native, DLMFS_DIRECTORY, signal))) await writes.makeDirectory(DLMFS_DIRECTORY);
   await mountTree(writes, DLMFS_TYPE, DLMFS_DIRECTORY);
 }
@@ -167,14 +167,18 @@ export interface UnloadResult {
 
 /**
  * The way back: hb_ctl_path as it was, dlmfs unmounted, the modules out of the kernel, configfs unmounted where it is empty.
- * Errors: O2CB_CLUSTER_EXISTS (a cluster is registered), O2CB_REGION_IN_USE (a DLM domain), O2CB_UNMOUNT_FAILED.
+ * Errors: O2CB_CLUSTER_EXISTS (a cluster is registered), O2CB_REGION_IN_USE (a DLM domain, or a user stack's mounts), O2CB_UNMOUNT_FAILED.
  */
 export async function unloadStack(
   writes: KernelWrites,
   options: { /** on a dry run: the cluster would be offline by then */ assumeOffline?: boolean } = {},
 ): Promise<UnloadResult> {
   const { native, signal } = writes;
-  if (!(writes.dryRun && options.assumeOffline)) await requireIdle(writes);
+  if (!(writes.dryRun && options.assumeOffline)) {
+    await requireIdle(writes);
+    // The modules may be a part of the kernel, and stay.
+    await leaveUserStack(writes, { operation: "unload-stack" });
+  }
   await restoreLeaveProgram(writes);
   for (const target of await dlmfsMounts(native)) {
     try {

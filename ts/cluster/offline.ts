@@ -14,6 +14,7 @@ import { stopHeartbeat } from "./heartbeat.ts";
 import { clusterHolders, refuseHolders, type ClusterHolders, type ClusterProcess } from "./holders.ts";
 import { requireCluster, unregisterCluster } from "./register.ts";
 import { readClusterState } from "./registered.ts";
+import { leaveUserStack } from "./use-stack.ts";
 import { KernelWrites, type KernelWrite, type WriteOptions } from "./writes.ts";
 
 const KILL = "/bin/kill";
@@ -32,6 +33,8 @@ export interface OfflineOptions extends WriteOptions {
 export interface OfflineResult {
   /** null where none was registered */
   cluster: string | null;
+  /** the user stack that was the running one, and is not any more; null where the classic one was */
+  stack: string | null;
   /** regions that nobody counted on any more */
   reaped: string[];
   killed: ClusterProcess[];
@@ -42,7 +45,7 @@ export interface OfflineResult {
 }
 
 /**
- * A cluster that is not registered is success.
+ * A cluster that is not registered is success. A user stack has none: its label is put back.
  * Errors: O2CB_REGION_IN_USE with the names of what holds it, O2CB_INVALID_CLUSTER_NAME, O2CB_NAMESPACE, O2CB_TIMEOUT.
  */
 export async function offline(native: Native, options: OfflineOptions = {}): Promise<OfflineResult> {
@@ -51,14 +54,17 @@ export async function offline(native: Native, options: OfflineOptions = {}): Pro
     const begun = writes.done.length;
     const result: OfflineResult = {
       cluster: null,
+      stack: null,
       reaped: [],
       killed: [],
       stopped: [],
       unregistered: false,
       writes: [],
     };
+    const { assumeUnmounted } = options;
+    result.stack = await leaveUserStack(writes, { operation: "offline", assumeUnmounted });
     const state = await readClusterState(writes.native);
-    if (state === null) return result;
+    if (state === null) return { ...result, writes: writes.done.slice(begun) };
     const { name } = state;
     result.cluster = name;
     if (options.name != null) requireCluster(state, options.name, "offline");

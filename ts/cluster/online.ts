@@ -4,20 +4,26 @@
 // registration and heartbeat). Each part is success where it is as wanted already, so a cluster that is online is made as it is configured.
 //
 // Unlike the init script: a failure is one, and takes back a registration that this call has made. Modules and mounts stay: they harm nobody.
-// User stacks: modules and the label only; their daemons are their own distribution's business.
-import { readHint } from "../attributes.ts";
+// User stacks: modules and the label; their services are only looked for, since they are the distribution's or Pacemaker's to start.
 import type { SysconfigValues } from "../config/sysconfig.ts";
 import { O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
-import { STACK_FILE } from "../stack/detect.ts";
-import { setupStack } from "../stack/setup.ts";
 import { CLASSIC_STACK } from "../volume.ts";
 import type { DesiredTimeouts } from "./desired-state.ts";
 import { startHeartbeat, type HeartbeatOptions, type StartHeartbeatResult } from "./heartbeat.ts";
 import { loadStack } from "./modules.ts";
 import type { WantedCluster } from "./nodes.ts";
 import { registerCluster, unregisterCluster, type RegisterResult } from "./register.ts";
+import { useStack } from "./use-stack.ts";
+import {
+  missingDaemon,
+  requireUserServices,
+  type RequireOptions,
+  type UserStackReady,
+} from "./user-stack.ts";
 import { KernelWrites, type KernelWrite, type WriteOptions } from "./writes.ts";
+
+const PATIENCE_MS = 10_000;
 
 export interface OnlineOptions extends WriteOptions, Pick<HeartbeatOptions, "rescanMs"> {
   /** of readSysconfig */
@@ -28,6 +34,8 @@ export interface OnlineOptions extends WriteOptions, Pick<HeartbeatOptions, "res
   name?: string | null | undefined;
   /** instead of those of sysconfig */
   timeouts?: DesiredTimeouts | undefined;
+  /** how long dlm_controld may take after its start; default 10 s */
+  patienceMs?: number | undefined;
   /** default: the kernel's */
   hostname?: string | undefined;
 }
@@ -37,10 +45,13 @@ export interface OnlineResult {
   /** null with a user stack */
   registered: RegisterResult | null;
   heartbeat: StartHeartbeatResult | null;
+  /** what a user stack stands on; null with the classic one, and on a dry run where it does not run yet */
+  user: UserStackReady | null;
   writes: KernelWrite[];
 }
 
-/** Errors: those of loadStack, registerCluster and startHeartbeat; O2CB_CONFIGURATION_ERROR, O2CB_INVALID_STACK_NAME, O2CB_TIMEOUT. */
+/** Errors: those of loadStack, registerCluster and startHeartbeat; O2CB_CONFIGURATION_ERROR, O2CB_INVALID_STACK_NAME, O2CB_TIMEOUT;
+ * with a user stack those of requireUserServices. */
 export async function online(native: Native, options: OnlineOptions): Promise<OnlineResult> {
   const { sysconfig, hostname, rescanMs } = options;
   const { stack } = sysconfig;
@@ -49,10 +60,14 @@ export async function online(native: Native, options: OnlineOptions): Promise<On
   return writes.exclusively(async () => {
     const begun = writes.done.length;
     await loadStack(writes, sysconfig);
-    await useStack(writes, stack);
+    await useStack(writes, stack, { operation: "online", loadModules: false });
     if (cluster === null) {
       writes.skip("the registration of a cluster", `the stack '${stack}' has its own`);
-      return { stack, registered: null, heartbeat: null, writes: writes.done.slice(begun) };
+      const user = await userServices(writes, stack, {
+        operation: "online",
+        patienceMs: writes.dryRun ? 0 : (options.patienceMs ?? PATIENCE_MS),
+      });
+      return { stack, registered: null, heartbeat: null, user, writes: writes.done.slice(begun) };
     }
     const timeouts = options.timeouts ?? timeoutsOf(sysconfig);
     const registered = await registerCluster(writes.native, cluster, {
@@ -67,7 +82,7 @@ export async function online(native: Native, options: OnlineOptions): Promise<On
         rescanMs,
         isRegistered: false,
       });
-      return { stack, registered, heartbeat, writes: writes.done.slice(begun) };
+      return { stack, registered, heartbeat, user: null, writes: writes.done.slice(begun) };
     } catch (error) {
       if (registered.created) await takeBack(writes, cluster.name, error);
       throw error;
@@ -120,13 +135,25 @@ export function wantedCluster(
   return only;
 }
 
-/** Makes the stack the running one. */
-async function useStack(writes: KernelWrites, stack: string): Promise<void> {
-  const { native, signal, onStep } = writes;
-  if (writes.dryRun) {
-    const label = await readHint(native, STACK_FILE);
-    if (label !== null && label !== stack) await native.writeAttribute(STACK_FILE, stack);
-    return;
+/** What is missing is told only where `isAdvice`, as on a dry run. */
+export async function userServices(
+  writes: KernelWrites,
+  stack: string,
+  { isAdvice = writes.dryRun, ...options }: Omit<RequireOptions, "signal"> & { isAdvice?: boolean },
+): Promise<UserStackReady | null> {
+  const { native, signal } = writes;
+  try {
+    const ready = await requireUserServices(native, stack, { ...options, signal });
+    const missing = missingDaemon(stack, ready);
+    if (missing !== null) writes.warn(missing.code, withRemedy(missing));
+    return ready;
+  } catch (error) {
+    if (!isAdvice || !(error instanceof O2cbError) || error.code === "O2CB_ABORTED") throw error;
+    writes.warn(error.code, withRemedy(error));
+    return null;
   }
-  await setupStack(native, stack, { loadModules: false, signal, onStep, operation: "online" });
+}
+
+function withRemedy({ message, remedy }: O2cbError): string {
+  return remedy === undefined ? message : `${message}: ${remedy}`;
 }

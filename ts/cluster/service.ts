@@ -3,9 +3,11 @@
 // Facts relied on: commands 4.2 (what each action is made of; O2CB_ENABLED counts for `start` only). Each is success where all is as wanted.
 // Unlike the script: they fail where they fail.
 import type { Native } from "../native-types.ts";
+import { CLASSIC_STACK } from "../volume.ts";
 import { loadStack, unloadStack, type StackSettings, type UnloadResult } from "./modules.ts";
 import { offline, type OfflineOptions, type OfflineResult } from "./offline.ts";
-import { online, type OnlineOptions, type OnlineResult } from "./online.ts";
+import { online, userServices, type OnlineOptions, type OnlineResult } from "./online.ts";
+import { useStack } from "./use-stack.ts";
 import { KernelWrites, type KernelWrite, type WriteOptions } from "./writes.ts";
 
 export { drain, type DrainResult } from "./drain.ts";
@@ -17,7 +19,10 @@ export interface LoadResult {
   writes: KernelWrite[];
 }
 
-/** Modules, file systems, hb_ctl_path. Errors: those of loadStack. */
+/**
+ * Modules, file systems, hb_ctl_path; with a user stack its label too, and a warning where its services do not run.
+ * Errors: those of loadStack, O2CB_INVALID_STACK_NAME.
+ */
 export async function load(
   native: Native,
   options: WriteOptions & { sysconfig: StackSettings },
@@ -25,7 +30,12 @@ export async function load(
   const writes = KernelWrites.of(native, options);
   return writes.exclusively(async () => {
     const begun = writes.done.length;
+    const { stack } = options.sysconfig;
     await loadStack(writes, options.sysconfig);
+    if (stack !== CLASSIC_STACK) {
+      await useStack(writes, stack, { operation: "load", loadModules: false });
+      await userServices(writes, stack, { operation: "load", isAdvice: true });
+    }
     return { writes: writes.done.slice(begun) };
   });
 }

@@ -215,9 +215,9 @@ async function whileTelling<T>(
   let timer: NodeJS.Timeout | undefined;
   const tell = (): void => {
     emit(onStep, { step: "wait-daemon", region, request, waitedMs: Date.now() - began });
-    timer = setTimeout(tell, TELL_EVERY_MS);
+    timer = setTimeout(tell, TELL_EVERY_MS).unref();
   };
-  if (onStep !== undefined) timer = setTimeout(tell, TELL_AFTER_MS);
+  if (onStep !== undefined) timer = setTimeout(tell, TELL_AFTER_MS).unref();
   try {
     return await work();
   } finally {

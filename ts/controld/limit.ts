@@ -20,14 +20,14 @@ export async function withinLimit<T>(
   const controller = new AbortController();
   const giveUp = (): void => controller.abort(signal?.reason);
   let isLate = false;
-  // Node's timers hold 31 bits, and what is longer would fire at once.
+  // Node's timers hold 31 bits, and what is longer would fire at once. What is waited for keeps the process alive, not the timer.
   const timer =
     deadlineMs > 0x7fff_ffff
       ? undefined
       : setTimeout(() => {
           isLate = !controller.signal.aborted;
           controller.abort();
-        }, deadlineMs);
+        }, deadlineMs).unref();
   const forget = signal === undefined ? undefined : onAbort(signal, giveUp);
   try {
     return await work(controller.signal);

@@ -101,8 +101,8 @@ const meanings: Readonly<Record<number, readonly (Meaning & { of?: Request })[]>
   ],
 };
 
-/** Not in Node's table. */
-const names: Readonly<Record<number, string>> = { 108: "ESHUTDOWN", 112: "EHOSTDOWN" };
+/** Not in Node's table, or there under its other name. */
+const names: Readonly<Record<number, string>> = { 95: "EOPNOTSUPP", 108: "ESHUTDOWN", 112: "EHOSTDOWN" };
 
 /** `EBUSY`, or `the number -15` */
 function numberName(number: number): string {

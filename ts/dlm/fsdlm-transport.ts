@@ -32,7 +32,7 @@ export class FsdlmTransport implements LockTransport {
   /**
    * Joins the lockspace `domain`. It can wait for the cluster without an end.
    * Errors: O2CB_DLM_UNAVAILABLE (no libdlm, no kernel DLM, no dlm_controld), O2CB_VOLUME_IN_USE where a mount on another node has it,
-   * O2CB_DOMAIN_IN_USE, O2CB_INVALID_DOMAIN_NAME, O2CB_DLM_FAILED.
+   * O2CB_DOMAIN_IN_USE, O2CB_INVALID_CLUSTER_NAME, O2CB_SERVICE_UNAVAILABLE, O2CB_INVALID_DOMAIN_NAME, O2CB_DLM_FAILED.
    */
   static async join(native: Native, domain: string, options: CallOptions = {}): Promise<FsdlmTransport> {
     // Printable and without a slash: it becomes the name of a device.
@@ -123,21 +123,38 @@ function explained(domain: string, error: unknown): unknown {
   if (error.errno === EUNATCH || errnoName(error) === "ENOTCONN")
     return as(
       "O2CB_DLM_UNAVAILABLE",
-      "dlm_controld does not run on this node",
-      "start it: systemctl start dlm",
+      "the kernel's DLM is in no cluster: dlm_controld does not run on this node",
+      "start corosync and dlm_controld: systemctl start corosync dlm, or the cluster's resource for dlm",
     );
-  switch (errnoName(error)) {
-    case "EPROTO": {
-      const remedy = "unmount the volume on the other nodes first";
-      return as("O2CB_VOLUME_IN_USE", "another node has it for another use, as a mount has", remedy);
-    }
-    case "EEXIST":
-      return as("O2CB_DOMAIN_IN_USE", "it exists on this node for another use", "stop what uses it first");
-    case "EBADR": {
-      const remedy = "compare the cluster's name in corosync.conf with the volume's";
-      return as("O2CB_DLM_FAILED", "the name of the cluster is not the running one's", remedy);
-    }
-    default:
-      return error;
-  }
+  const row = REFUSALS[errnoName(error) ?? ""];
+  return row === undefined ? error : as(...row);
 }
+
+/** What the kernel's bare errnos mean here (userspace-stack 6.3, 8). */
+const REFUSALS: Readonly<Record<string, [code: ErrorCode, what: string, remedy: string]>> = {
+  EPROTO: [
+    "O2CB_VOLUME_IN_USE",
+    "another node has it for a mount, and lets no program in",
+    "unmount the volume on the other nodes first",
+  ],
+  EEXIST: [
+    "O2CB_DOMAIN_IN_USE",
+    "this node's kernel has it for another use, as while a mount begins or ends",
+    "see who has it with dlm_tool ls, and try again",
+  ],
+  ENOENT: [
+    "O2CB_DLM_UNAVAILABLE",
+    "the kernel has it now, but its device did not appear in /dev/misc, so nobody can use it",
+    "have udev run with the rules of the DLM's package, and take away what is left: dlm_tool leave, with the lockspace's name",
+  ],
+  EBADR: [
+    "O2CB_INVALID_CLUSTER_NAME",
+    "the cluster's name that came with it is not the one that the kernel's DLM has from dlm_controld",
+    "compare cluster_name in corosync.conf with the volume's (o2cb inspect DEVICE)",
+  ],
+  ESRCH: [
+    "O2CB_SERVICE_UNAVAILABLE",
+    "dlm_controld leaves recovery to a control daemon (--enable_fscontrol), and none has told the kernel of itself",
+    "start dlm_controld without --enable_fscontrol, or ocfs2_controld beside it",
+  ],
+};

@@ -13,6 +13,7 @@ import type { Native } from "../native-types.ts";
 import { detectStack } from "../stack/detect.ts";
 import type { OnStep } from "../steps.ts";
 import type { Volume } from "../volume.ts";
+import { withNames } from "./busy-volume.ts";
 import type { HeldLock } from "./held-lock.ts";
 import { LockSpace, type LockOptions } from "./lock-space.ts";
 import { openTransport } from "./open-transport.ts";
@@ -110,7 +111,8 @@ function both(domain: string, first: unknown, second: unknown): unknown {
 
 /**
  * Joins a volume's group and its DLM domain. On failure nothing is held and nothing is left.
- * Errors: those of beginGroupJoin, O2CB_DLM_UNAVAILABLE, O2CB_DLM_FAILED, O2CB_ABORTED.
+ * Errors: those of beginGroupJoin, O2CB_VOLUME_IN_USE (a user stack's volume is mounted elsewhere: by whom), O2CB_DLM_UNAVAILABLE, O2CB_DLM_FAILED,
+ * O2CB_ABORTED.
  */
 export async function initializeDlm(
   native: Native,
@@ -132,8 +134,9 @@ export async function initializeDlm(
     locks = new LockSpace(transport, { onStep });
     return new Dlm(volume, service, locks, await join.complete(0));
   } catch (error) {
-    const failure = isCode(error, "O2CB_ABORTED") ? givenUp(volume, error) : error;
-    for (const undo of [() => locks?.leave(), () => join.complete(errnoOf(error))]) {
+    const told = await withNames(native, volume, error, signal).catch((end: unknown) => end);
+    const failure = isCode(told, "O2CB_ABORTED") ? givenUp(volume, told) : told;
+    for (const undo of [() => locks?.leave(), () => join.complete(errnoOf(failure))]) {
       try {
         await undo();
       } catch (rollbackError) {

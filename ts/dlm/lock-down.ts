@@ -8,12 +8,10 @@
 // node stays a member (surprise 2). From here that looks like a program at work. To queue for it would tell the two apart, but ends with the
 // grant alone: with a program at work this node would stay in the domain for as long. So that is done only where the caller asks for it.
 import { isCode, O2cbError } from "../errors.ts";
-import { volumeHolders, holderSentence } from "../look/holders.ts";
 import type { Native } from "../native-types.ts";
-import { registeredCluster } from "../region/regions.ts";
-import { registeredNodes } from "../stack/registered-nodes.ts";
 import { emit, type OnStep } from "../steps.ts";
 import type { Volume } from "../volume.ts";
+import { whoHolds } from "./busy-volume.ts";
 import type { HeldLock } from "./held-lock.ts";
 import type { Dlm } from "./initialize.ts";
 
@@ -97,43 +95,18 @@ async function take(native: Native, dlm: Dlm, name: string, options: LockDownOpt
   if (typeof answer === "object") return answer;
   if (answer !== "node") throw inUse(dlm.volume, "another program on this node is at work on it");
   const { isMounted, sentence } = await whoHolds(native, dlm.volume, signal);
-  if (isMounted || queueMs === 0) throw inUse(dlm.volume, sentence);
+  // A lock of fs/dlm belongs to its process: one of this node is refused as one of another is.
+  const unknown =
+    dlm.locks.transport.kind === "fsdlm" ? "a program on this node or another is at work on it" : null;
+  const who = sentence ?? unknown;
+  if (isMounted || queueMs === 0) throw inUse(dlm.volume, who);
   try {
     return await dlm.locks.lock(name, { level: "EX", signal, onStep, queueAfterMs: 0, timeoutMs: queueMs });
   } catch (error) {
     if (!isCode(error, "O2CB_TIMEOUT")) throw error;
     const { outcome, settled } = error as O2cbError;
-    throw inUse(dlm.volume, sentence, { cause: error, outcome, settled });
+    throw inUse(dlm.volume, who, { cause: error, outcome, settled });
   }
-}
-
-/** Never throws but for the caller's end: a refusal stands, whoever is behind it. */
-async function whoHolds(
-  native: Native,
-  volume: Volume,
-  signal: AbortSignal | undefined,
-): Promise<{ isMounted: boolean; sentence: string | null }> {
-  try {
-    const [{ holders }, own] = await Promise.all([
-      volumeHolders(native, volume, { signal }),
-      ownNode(native),
-    ]);
-    // This node beats for this very program.
-    const others = holders.filter(({ node, slot }) => slot !== null || node !== own);
-    return {
-      isMounted: others.some(({ state }) => state === "mounted"),
-      sentence: others.length === 0 ? null : holderSentence(volume.device, others),
-    };
-  } catch (error) {
-    if (isCode(error, "O2CB_ABORTED")) throw error;
-    return { isMounted: false, sentence: null };
-  }
-}
-
-async function ownNode(native: Native): Promise<number | null> {
-  const cluster = await registeredCluster(native).catch(() => null);
-  const nodes = cluster === null ? [] : await registeredNodes(native, cluster).catch(() => []);
-  return nodes.find(({ local }) => local)?.number ?? null;
 }
 
 function inUse(

@@ -1,13 +1,14 @@
 // ocfs2_hb_ctl -S: a reference that stays until -K, for a program that wants the heartbeat without a mount, or for 1.2's mount.
 //
 // Facts relied on: commands 3.1 (begin and complete(0), persistent), 5 (1.2's mount has it taken before each mount(2); here a superblock
-// has one reference, so a further mount adds none). With global heartbeat it checks and does nothing.
+// has one reference, so a further mount adds none). With global heartbeat it checks and does nothing; on a userspace
+// stack the service joins the volume's group, where a control daemon holds that.
 import { beginGroupJoin } from "../membership.ts";
 import type { Native } from "../native-types.ts";
 import { findDevice } from "../region/find-device.ts";
 import { MOUNT_SERVICE } from "../stack/cluster-stack.ts";
 import type { HeartbeatMode, OnStep } from "../steps.ts";
-import { openVolume, regionName } from "../volume.ts";
+import { CLASSIC_STACK, openVolume, regionName } from "../volume.ts";
 
 export interface StartServiceRequest {
   device: string | null;
@@ -21,7 +22,8 @@ export interface StartServiceRequest {
 export interface StartServiceResult {
   region: string;
   references: number;
-  mode: HeartbeatMode;
+  /** `none`: a userspace stack, which has no heartbeat of the kernel's and counts nothing */
+  mode: HeartbeatMode | "none";
 }
 
 /** Errors: those of openVolume, beginGroupJoin and findDevice. */
@@ -42,5 +44,6 @@ export async function startService(
   });
   await join.complete(0);
   const references = (await native.regionSemaphores(volume.uuid))?.references ?? 0;
-  return { region: volume.uuid, references, mode: volume.heartbeatMode };
+  const mode = volume.stack === CLASSIC_STACK ? volume.heartbeatMode : "none";
+  return { region: volume.uuid, references, mode };
 }

@@ -19,6 +19,7 @@ import { lockVolume } from "../region/volume-lock.ts";
 import { MOUNT_SERVICE } from "../stack/cluster-stack.ts";
 import { dropMount } from "../stack/leave-mount.ts";
 import { emit, type HeartbeatMode, type OnStep } from "../steps.ts";
+import { stopOnUserStack, userStackOf } from "./user-stack.ts";
 
 export interface StopServiceRequest {
   device: string | null;
@@ -37,7 +38,8 @@ export interface StopServiceResult {
   region: string;
   references: number;
   stopped: boolean;
-  mode: HeartbeatMode;
+  /** `none`: a userspace stack, which has no heartbeat of the kernel's */
+  mode: HeartbeatMode | "none";
 }
 
 interface Place extends Subject {
@@ -50,12 +52,17 @@ const LOCK_LIMIT_MS = 60_000;
 /**
  * Nothing there is success.
  * Errors: O2CB_REGION_IN_USE (a mount or a DLM domain relies on the region), O2CB_NOT_JOINED (the service holds nothing),
- * O2CB_SERVICE_UNAVAILABLE (no cluster is registered), O2CB_NAMESPACE, O2CB_TIMEOUT, those of resolveRegion.
+ * O2CB_SERVICE_UNAVAILABLE (no cluster is registered; no control daemon), O2CB_NAMESPACE, O2CB_TIMEOUT, those of resolveRegion.
  */
 export async function stopService(native: Native, request: StopServiceRequest): Promise<StopServiceResult> {
   const { signal, onStep } = request;
   const service = request.service ?? MOUNT_SERVICE;
   const region = await resolveRegion(native, request, signal);
+  const label = await userStackOf(native, region);
+  if (label !== null) {
+    const { stopped } = await stopOnUserStack(native, label, { ...request, region, service });
+    return { region, references: 0, stopped, mode: "none" };
+  }
   const cluster = await registeredCluster(native);
   if (cluster === null)
     throw new O2cbError(

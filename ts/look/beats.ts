@@ -1,10 +1,12 @@
 // Which nodes beat on a volume, from the blocks on the disk and from what this host's kernel has seen.
 //
 // Facts relied on (kernel-abi 2.3, 3): what debugfs lists as live, this kernel has seen beating within the dead time; it looks at configured
-// nodes only. In global mode nodes beat in the cluster's regions, not in the volume's.
+// nodes only. In global mode nodes beat in the cluster's regions, not in the volume's. Nobody beats for a user stack: there corosync knows who
+// is a member, as far as this node's side of the cluster is the one with quorum.
 import type { Native } from "../native-types.ts";
 import { beatingBlocks, type WatchBlocksOptions } from "../region/heartbeat-blocks.ts";
 import { liveNodes } from "../region/live-nodes.ts";
+import { corosyncMembers } from "../stack/user-cluster.ts";
 import { CLASSIC_STACK, heartbeatArea, type Volume } from "../volume.ts";
 
 export type BeatOptions = WatchBlocksOptions;
@@ -26,8 +28,11 @@ export async function beatingNodes(
   volume: Volume,
   options: BeatOptions = {},
 ): Promise<Beats> {
-  // Nobody beats for a local volume, and other stacks have no blocks.
-  if (volume.isLocal || volume.stack !== CLASSIC_STACK) return NOTHING;
+  if (volume.isLocal) return NOTHING;
+  if (volume.stack !== CLASSIC_STACK) {
+    const live = await corosyncMembers(native, volume.cluster, options.signal);
+    return { ...NOTHING, live, isComplete: live.size > 0 };
+  }
   const area = heartbeatArea(volume);
   const onVolume = new Set(await liveNodes(native, volume.uuid));
   if ("geometry" in area)

@@ -47,7 +47,7 @@ export async function volumeHolders(
   const [details, beats, names] = await Promise.all([
     native.inspectVolume(volume.device, { signal, partial: true }),
     beatingNodes(native, volume, options),
-    nodeNames(native, volume.cluster, { signal, ...(configPath === undefined ? {} : { configPath }) }),
+    nodeNames(native, volume, { signal, configPath }),
   ]);
   const holders = holdersOf(slotMapOf(details), beats, names);
   return { holders, sentence: holderSentence(volume.device, holders) };

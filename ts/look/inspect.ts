@@ -62,10 +62,7 @@ export async function inspectVolume(
   { configPath, signal }: InspectOptions = {},
 ): Promise<VolumeInspection> {
   const volume = await openVolume(native, device, { signal });
-  const names = await nodeNames(native, volume.cluster, {
-    signal,
-    ...(configPath === undefined ? {} : { configPath }),
-  });
+  const names = await nodeNames(native, volume, { signal, configPath });
   const details = await native.inspectVolume(device, { signal, partial: true });
   const { systemFiles, slotMap, journals } = details;
   const problems = [

@@ -4,7 +4,7 @@
 // The slot map is all that is looked at for nodes: a node that died and was not recovered is still in it. `volumeHolders` knows more.
 import type { Native, ScannedDevice, ScannedVolume, SlotOwner } from "../native-types.ts";
 import { candidates } from "./candidates.ts";
-import { registeredNames } from "./node-names.ts";
+import { corosyncNames, registeredNames, type NodeNames } from "./node-names.ts";
 import { CLASSIC_STACK, GLOBAL_HEARTBEAT, INCOMPAT } from "../volume.ts";
 import { unknownIncompat } from "./features.ts";
 
@@ -56,17 +56,41 @@ export async function detectVolumes(
       ? candidates(await native.listBlockDevices({ signal }))
       : { devices: [...devices], skipped: [] };
   const scanned = await native.scanVolumes(chosen.devices, slotMaps, THREADS, { signal });
-  const hasOwners = scanned.some(({ volume }) => (volume?.slotMap ?? []).length > 0);
-  // As the C tool: of the cluster that is registered here, whichever the volume names.
-  const names = (hasOwners ? await registeredNames(native) : null)?.names ?? new Map<number, string>();
-  const named = (owners: readonly SlotOwner[]): DetectedVolume["slots"] =>
-    owners.map(({ slot, node }) => ({ slot, node, name: names.get(node) ?? null }));
+  const volumes: DetectedVolume[] = [];
+  const namesOf = namesByStack(native, signal);
+  for (const { device, volume } of scanned) {
+    if (volume === null) continue;
+    const found = judged(device, volume);
+    volumes.push({ ...found, slots: volume.slotMap && (await named(volume.slotMap, found, namesOf)) });
+  }
   return {
-    volumes: scanned.flatMap(({ device, volume }) =>
-      volume === null ? [] : [judged(device, volume, volume.slotMap && named(volume.slotMap))],
-    ),
+    volumes,
     failures: scanned.flatMap(failureOf),
     skipped: chosen.skipped,
+  };
+}
+
+async function named(
+  owners: readonly SlotOwner[],
+  volume: DetectedVolume,
+  namesOf: NamesOf,
+): Promise<DetectedVolume["slots"]> {
+  const names = owners.length === 0 ? null : await namesOf(volume);
+  return owners.map(({ slot, node }) => ({ slot, node, name: names?.get(node) ?? null }));
+}
+
+type NamesOf = (volume: Pick<DetectedVolume, "stack" | "cluster">) => Promise<NodeNames | null>;
+
+/** Each source is asked once. As the C tool: of the cluster that is registered here, whichever a classic volume names. */
+function namesByStack(native: Native, signal: AbortSignal | undefined): NamesOf {
+  let registered: Promise<NodeNames | null> | null = null;
+  const corosync = new Map<string | null, Promise<NodeNames | null>>();
+  return ({ stack, cluster }) => {
+    if (stack === null || stack === CLASSIC_STACK)
+      return (registered ??= registeredNames(native).then((found) => found?.names ?? null));
+    const known = corosync.get(cluster) ?? corosyncNames(native, cluster, signal);
+    corosync.set(cluster, known);
+    return known;
   };
 }
 
@@ -74,7 +98,8 @@ function failureOf({ device, code, failure }: ScannedDevice): DetectedVolumes["f
   return code === null ? [] : [{ device, code, message: failure ?? "" }];
 }
 
-function judged(device: string, volume: ScannedVolume, slots: DetectedVolume["slots"]): DetectedVolume {
+/** All but the names in its slot map. */
+function judged(device: string, volume: ScannedVolume): DetectedVolume {
   const { featureIncompat, stackLabel, stackFlags } = volume;
   const isLocal = (featureIncompat & INCOMPAT.localMount) !== 0;
   const stack = stackLabel === null ? CLASSIC_STACK : utf8(stackLabel);
@@ -91,7 +116,7 @@ function judged(device: string, volume: ScannedVolume, slots: DetectedVolume["sl
     clusterBytes,
     isGlobal: !isLocal && stack === CLASSIC_STACK && (stackFlags & GLOBAL_HEARTBEAT) !== 0,
     isHeartbeatDevice: (featureIncompat & INCOMPAT.heartbeatDevice) !== 0,
-    slots,
+    slots: null,
     problem: volume.problem ?? strange ?? volume.slotMapProblem,
     isUnusable: volume.problem !== null || unknown !== 0,
   };

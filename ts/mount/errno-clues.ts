@@ -5,6 +5,8 @@
 
 export interface MountFacts {
   device: string;
+  /** the volume's, which is its lock space's name; undefined where nobody looked */
+  uuid?: string | undefined;
   directory: string;
   /** the volume's label, `o2cb` for the classic stack; empty where not known */
   stack: string;

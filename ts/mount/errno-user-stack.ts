@@ -9,6 +9,9 @@ import { LOOK_AT_LOG } from "./errno-clues.ts";
 const START_SERVICES =
   "start the cluster's services on this node (corosync and dlm_controld, by their units or by Pacemaker)";
 const WAIT_FOR_TOOL = "wait until it has ended, then try again";
+/** Measured (6.1, dlm 4.2): the locks of a tool that is killed go, its lock space stays, and keeps every mount out. */
+const killedTool = (uuid: string | undefined, where: string): string =>
+  `if none runs, one was killed: \`dlm_tool leave ${uuid ?? "UUID"}\` ${where} takes away what it left`;
 
 export const userStackAnswers: Record<string, (facts: MountFacts) => Answer> = {
   EBADR: ({ cluster, runningCluster, device }) => [
@@ -31,9 +34,9 @@ export const userStackAnswers: Record<string, (facts: MountFacts) => Answer> = {
       `look at ls /sys/class/block/*/holders and at who has it open: fuser -v '${device}'`,
     ];
   },
-  EEXIST: () => [
+  EEXIST: ({ uuid }) => [
     "an OCFS2 tool on this node is at work on the volume, and has its lock space",
-    WAIT_FOR_TOOL,
+    `${WAIT_FOR_TOOL}; ${killedTool(uuid, "on this node")}`,
   ],
   EINVAL: ({ stack }) => [
     `it found an option or the volume invalid, or other nodes of the stack '${stack}' speak a newer locking protocol`,
@@ -47,9 +50,9 @@ export const userStackAnswers: Record<string, (facts: MountFacts) => Answer> = {
     `the lock manager of the stack '${stack}' does not run on this node`,
     START_SERVICES,
   ],
-  EPROTO: () => [
+  EPROTO: ({ uuid }) => [
     "on another node an OCFS2 tool is at work on the volume and has its lock space, or a kernel that speaks another version",
-    `${WAIT_FOR_TOOL}; if no tool runs, use kernels that speak one version on all nodes`,
+    `${WAIT_FOR_TOOL}; ${killedTool(uuid, "on its node")}; and use kernels that speak one version on all nodes`,
   ],
   ESRCH: ({ hasRecoveryCallbacks }) => [
     hasRecoveryCallbacks === false

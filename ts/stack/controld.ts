@@ -12,15 +12,14 @@ import { constants } from "node:os";
 import { isCode, O2cbError } from "../errors.ts";
 import { ControldClient, type ControldOptions, type MountKind } from "../controld/client.ts";
 import type { Connection, Status } from "../controld/connection.ts";
+import { ALREADY_MOUNTED } from "../controld/messages.ts";
 import { refusal } from "../controld/refusals.ts";
 import type { DeviceNumber, Held, Native } from "../native-types.ts";
-import { pause } from "../pause.ts";
-import { hasLiveSuperblock } from "../region/liveness.ts";
 import { devicePath } from "../region/superblock.ts";
 import { lockVolume } from "../region/volume-lock.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { ClusterStack, MOUNT_SERVICE, type JoinRequest, type Ticket } from "./cluster-stack.ts";
-import { leaveControldMount } from "./leave-controld.ts";
+import { leaveControldMount, takeBack } from "./leave-controld.ts";
 
 export interface ControldTicket extends Ticket {
   readonly transport: "controld";
@@ -35,9 +34,6 @@ export interface ControldTicket extends Ticket {
 
 /** How long the last user of a lazily unmounted superblock may take to let the device go, as for the classic stack. */
 const DISMOUNT_PATIENCE_MS = 15_000;
-/** How long the daemon may take to see that a connection has ended. */
-const NOTICE_PATIENCE_MS = 5000;
-const NOTICE_PAUSE_MS = 50;
 
 export class ControldStack extends ClusterStack<ControldTicket> {
   readonly label: string;
@@ -108,13 +104,8 @@ export class ControldStack extends ClusterStack<ControldTicket> {
       // The daemon may have answered just before it could see that nobody listens any more.
       const crossed = isAsked && !connection.isUsable ? await connection.giveUp() : null;
       connection.close();
-      if (crossed?.number === 0) {
-        try {
-          await this.#takeBack({ region: volume.uuid, service, deviceNumber: volume.deviceNumber }, onStep);
-        } catch (rollbackError) {
-          if (error instanceof O2cbError) error.rollbackError ??= rollbackError;
-        }
-      }
+      if (crossed?.number === 0 || crossed?.number === ALREADY_MOUNTED)
+        await this.#takeBackAfter(error, request);
       throw error;
     }
   }
@@ -148,7 +139,7 @@ export class ControldStack extends ClusterStack<ControldTicket> {
       // Told or not, the membership is ended in another way.
       if (!(error instanceof O2cbError)) throw error;
     }
-    if (!isUndone) await this.#takeBack(ticket, onStep);
+    if (!isUndone) await takeBack(this.native, { ...ticket, clusterStack: this.label }, this.#with(onStep));
     release(ticket);
   }
 
@@ -164,7 +155,7 @@ export class ControldStack extends ClusterStack<ControldTicket> {
         deviceNumber: service === MOUNT_SERVICE ? deviceNumber : null,
         patienceMs: DISMOUNT_PATIENCE_MS,
       },
-      { ...this.#options, onStep },
+      this.#with(onStep),
     );
     if (outcome === "still-in-use") {
       throw new O2cbError("O2CB_REGION_IN_USE", `the volume '${region}' is still mounted on this node`, {
@@ -195,45 +186,6 @@ export class ControldStack extends ClusterStack<ControldTicket> {
     } finally {
       ticket.connection = null;
       connection.close();
-    }
-  }
-
-  /**
-   * Ends a membership over another connection: the daemon holds it for a mounter that is gone. Not where a superblock lives that needs it; a further
-   * mount of one leaves nothing behind.
-   */
-  async #takeBack(
-    where: Pick<ControldTicket, "region" | "service" | "deviceNumber"> & { kind?: MountKind },
-    onStep: OnStep | undefined,
-  ): Promise<void> {
-    const { region, service, deviceNumber, kind } = where;
-    if (service === MOUNT_SERVICE) {
-      if (deviceNumber !== null && (await hasLiveSuperblock(this.native, deviceNumber))) return;
-      // Without a superblock the membership is nobody's, but what another mount is about to make.
-    } else if (kind === "additional") return;
-    const end = Date.now() + NOTICE_PATIENCE_MS;
-    for (;;) {
-      try {
-        await leaveControldMount(
-          this.native,
-          { region, clusterStack: this.label, service, device: null, deviceNumber: null, patienceMs: 0 },
-          { ...this.#options, onStep },
-        );
-        return;
-      } catch (error) {
-        // No daemon holds nothing.
-        if (isCode(error, "O2CB_SERVICE_UNAVAILABLE")) {
-          emit(onStep, {
-            step: "warning",
-            code: "O2CB_SERVICE_UNAVAILABLE",
-            message: (error as Error).message,
-          });
-          return;
-        }
-        // It has not seen yet that the other connection has ended; nothing tells when it will.
-        if (!isCode(error, "O2CB_JOIN_IN_PROGRESS") || Date.now() >= end) throw error;
-      }
-      await pause(NOTICE_PAUSE_MS);
     }
   }
 
@@ -274,6 +226,32 @@ export class ControldStack extends ClusterStack<ControldTicket> {
         : `the join of '${ticket.region}' is given up`;
     const { code, message } = refusal("MRESULT", status, `${what}, but`, { operation: "complete-join" });
     emit(onStep, { step: "warning", code, message });
+  }
+
+  /** Begin has failed with `error`, and the daemon holds its mount. */
+  async #takeBackAfter(error: unknown, { volume, service, onStep }: JoinRequest): Promise<void> {
+    const { uuid: region, deviceNumber } = volume;
+    try {
+      const where = { region, clusterStack: this.label, service, deviceNumber };
+      await takeBack(this.native, where, this.#with(onStep));
+    } catch (rollbackError) {
+      if (!(error instanceof O2cbError)) return;
+      error.rollbackError ??= rollbackError;
+      if (!isCode(error, "O2CB_ABORTED")) return;
+      const message = `given up, but ocfs2_controld holds the membership of '${region}' still: ${(rollbackError as Error).message}`;
+      const told = new O2cbError("O2CB_ABORTED", message, {
+        ...error,
+        outcome: "in-kernel",
+        remedy: `end it: ocfs2_hb_ctl -K -u ${region} ${service}`,
+        cause: error,
+      });
+      told.rollbackError = rollbackError;
+      throw told;
+    }
+  }
+
+  #with(onStep: OnStep | undefined): ControldOptions & { onStep: OnStep | undefined } {
+    return { ...this.#options, onStep };
   }
 
   #client(region: string): ControldClient {

@@ -7,7 +7,9 @@
 import { constants } from "node:os";
 import { ControldClient, type ControldOptions } from "../controld/client.ts";
 import { refusal } from "../controld/refusals.ts";
+import { isCode } from "../errors.ts";
 import type { DeviceNumber, Held, Native } from "../native-types.ts";
+import { pause } from "../pause.ts";
 import { claimDeadDevice, hasLiveSuperblock } from "../region/liveness.ts";
 import { devicePath } from "../region/superblock.ts";
 import { lockVolume } from "../region/volume-lock.ts";
@@ -33,6 +35,9 @@ export interface ControldLeaveOptions extends ControldOptions {
 }
 
 const { ENOENT } = constants.errno;
+/** How long the daemon may take to see that a connection has ended. */
+const NOTICE_PATIENCE_MS = 5000;
+const NOTICE_PAUSE_MS = 50;
 
 /**
  * `left` too where the daemon knows of no such membership. With a device number other mounts and unmounts of this package are kept out meanwhile.
@@ -59,6 +64,37 @@ export async function leaveControldMount(
   } finally {
     claim?.release();
     volumeLock.release();
+  }
+}
+
+/**
+ * Ends a membership that the daemon holds for a mounter that is gone. Not where a superblock lives that needs it.
+ * A program's membership is its own: two of one name are never let in. Errors: those of leaveControldMount, but without a daemon nothing is held.
+ */
+export async function takeBack(
+  native: Native,
+  where: Pick<ControldLeave, "region" | "clusterStack" | "deviceNumber"> & { service: string },
+  options: ControldLeaveOptions,
+): Promise<void> {
+  const { service, deviceNumber } = where;
+  const isMount = service === MOUNT_SERVICE;
+  if (isMount && deviceNumber !== null && (await hasLiveSuperblock(native, deviceNumber))) return;
+  const leave = { ...where, device: null, deviceNumber: null, patienceMs: 0 };
+  const end = Date.now() + NOTICE_PATIENCE_MS;
+  for (;;) {
+    try {
+      await leaveControldMount(native, leave, options);
+      return;
+    } catch (error) {
+      if (isCode(error, "O2CB_SERVICE_UNAVAILABLE")) {
+        const { message } = error as Error;
+        emit(options.onStep, { step: "warning", code: "O2CB_SERVICE_UNAVAILABLE", message });
+        return;
+      }
+      // It has not seen yet that the other connection has ended; nothing tells when it will.
+      if (!isCode(error, "O2CB_JOIN_IN_PROGRESS") || Date.now() >= end) throw error;
+    }
+    await pause(NOTICE_PAUSE_MS);
   }
 }
 

@@ -4,6 +4,8 @@
 // configfs, which dlm_controld fills from corosync and leaves empty with --enable_fscontrol=1), 5 (a stamp has 16 bytes for the name), 9.2 (nodelist of
 // corosync.conf, whose places are counted from 0 without a gap; a node has an address, and its number is the one in the slot map).
 //
+// cmap_keys(8): runtime.members.NODE.status is `joined` for a member, and another word, or missing, for all others.
+//
 // corosync that was given another name later goes on with both: then nobody can say which one is meant.
 import { isCode, O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
@@ -113,4 +115,30 @@ export async function corosyncNodes(native: Native, signal?: AbortSignal): Promi
     if (id !== null && /^[1-9]\d{0,9}$/.test(id)) nodes.push({ number: Number(id), name: name || null });
   }
   return nodes;
+}
+
+/**
+ * The numbers of the nodes that are members of the cluster now; none where corosync does not run `cluster`, or this side of it has no quorum: then
+ * nobody can tell who lives. Errors: O2CB_ABORTED.
+ */
+export async function corosyncMembers(
+  native: Native,
+  cluster: string | null,
+  signal?: AbortSignal,
+): Promise<ReadonlySet<number>> {
+  try {
+    const [name, isQuorate] = await Promise.all([
+      native.readClusterMap(CLUSTER_NAME_KEY, { signal }),
+      native.isQuorate({ signal }),
+    ]);
+    if (name === null || name !== cluster || !isQuorate) return new Set();
+    const numbers = (await corosyncNodes(native, signal)).map(({ number }) => number);
+    const states = await Promise.all(
+      numbers.map((number) => native.readClusterMap(`runtime.members.${number}.status`, { signal })),
+    );
+    return new Set(numbers.filter((_, index) => states[index] === "joined"));
+  } catch (error) {
+    if (isCode(error, "O2CB_ABORTED")) throw error;
+    return new Set();
+  }
 }

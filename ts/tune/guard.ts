@@ -6,6 +6,7 @@
 // here can see is a node that begins to mount in the same moment, and a volume of another stack between its nodes' slots.
 import { O2cbError } from "../errors.ts";
 import { withVolumeLocked } from "../dlm/with-volume-locked.ts";
+import { mountedHere } from "../look/mounted-here.ts";
 import { volumeHolders } from "../look/holders.ts";
 import { requireHostNamespaces } from "../namespaces.ts";
 import type { Held, Native } from "../native-types.ts";
@@ -72,8 +73,13 @@ async function withVolumeClaimed<T>(
 /** Errors: O2CB_VOLUME_IN_USE. */
 async function claimed(native: Native, volume: Volume, signal: AbortSignal | undefined): Promise<Held> {
   const claim = await native.claimDevice(volume.device, { signal });
-  if (claim === null) throw inUse(volume, `'${volume.device}' is mounted, or used otherwise, on this node`);
-  return claim;
+  if (claim !== null) return claim;
+  const places = await mountedHere(native, volume, signal);
+  const how =
+    places.length === 0
+      ? "mounted, or used otherwise, on this node"
+      : `mounted on ${places.join(", ")} of this node`;
+  throw inUse(volume, `'${volume.device}' is ${how}`);
 }
 
 /** A node that died left a slot or a dirty journal: what is in there belongs to the volume as it was. */

@@ -96,7 +96,7 @@ async function look(native: Native, request: TuneVolumeRequest, wanted: Wanted):
   // A cluster's volume is one already, whichever cluster's; and one node's volume has no stamp to update.
   const comesToCluster = volume.isLocal ? change.local === false : wanted.isStackUpdate;
   if (comesToCluster) {
-    const running = await runningStamp(native, device, { signal, onStep, loadModules });
+    const running = await runningStamp(native, { signal, onStep, loadModules });
     const target = stampFor(facts, running);
     if (!("same" in target)) {
       change.stamp = target.stamp;

@@ -76,7 +76,7 @@ async function guardFor(
 ): Promise<"lock" | "claim" | null> {
   if (isLocal) return "lock";
   const { device, signal, onStep, loadModules, confirm } = request;
-  const running = await runningStamp(native, device, { signal, onStep, loadModules });
+  const running = await runningStamp(native, { signal, onStep, loadModules });
   const target = stampFor(facts, running);
   if ("same" in target) return "lock";
   if (confirm === undefined)

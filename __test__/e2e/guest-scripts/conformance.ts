@@ -1,9 +1,12 @@
-// The conformance suite over the real module on a real kernel, for the stack that the volume belongs to: conformance.ts DEVICE CLUSTER. One
-// line for each case; the status says whether all held.
+// The conformance suite over the real module on a real kernel, for the stack that the volume belongs to and its transport: conformance.ts
+// DEVICE CLUSTER. One line for each case; the status says whether all held.
 import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { loadNative } from "../../../ts/native.ts";
 import { CLASSIC_STACK, openVolume } from "../../../ts/volume.ts";
+import { ControldClient } from "../../../ts/controld/client.ts";
+import { transportOf } from "../../../ts/stack/transport.ts";
+import { controldFixture } from "../../conformance/controld.ts";
 import { cases, type ConformanceCase, type StackFixture } from "../../conformance/cluster-stack.ts";
 import { classicCases, regionFixture } from "../../conformance/heartbeat-regions.ts";
 import { lockspaceFixture } from "../../conformance/kernel-dlm.ts";
@@ -34,4 +37,12 @@ async function runAll<F extends StackFixture>(fixture: F, all: readonly Conforma
 if (volume.stack === CLASSIC_STACK) {
   const directory = `/sys/kernel/config/cluster/${cluster}/heartbeat/${volume.uuid}`;
   await runAll(regionFixture({ native, volume, directory, mount }), classicCases);
-} else await runAll(lockspaceFixture({ native, volume, mount }), cases);
+} else if ((await transportOf(native, volume.stack)) === "kernel") {
+  await runAll(lockspaceFixture({ native, volume, mount }), cases);
+} else {
+  const client = new ControldClient(native, {}, { clusterStack: volume.stack });
+  const groups = () => client.listFilesystems(cluster);
+  // The daemon's lists name no services.
+  const services = () => Promise.resolve(null);
+  await runAll(controldFixture({ native, volume, mount }, { services, groups }), cases);
+}

@@ -40,7 +40,10 @@ export async function noOps(t: ExecutionContext, a: Node, peer: Node, volume: st
   await steps(a, "o2cb configure --stack pcmk");
   const stack = await refused(a, "online");
   t.is(stack.code, "O2CB_INVALID_STACK_NAME");
-  t.regex(stack.message, /cannot be set to 'pcmk'.*'o2cb' is in use/);
+  t.regex(
+    stack.message,
+    /cannot become 'pcmk': it is 'o2cb', cluster '.*', and it is in use by the mount of/,
+  );
   t.is(await steps(a, "cat /sys/fs/ocfs2/cluster_stack"), "o2cb\n");
 
   await steps(a, "o2cb configure --stack o2cb --threshold 41 --idle-ms 25000");

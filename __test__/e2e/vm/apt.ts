@@ -38,9 +38,14 @@ export function parseSource(text: string, release: string): Source | undefined {
   return undefined;
 }
 
+/** The Debian suite of this host. */
+export function hostSuite(): string {
+  return /^VERSION_CODENAME=(\S+)$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "stable";
+}
+
 /** The system's own Debian mirror. */
 function systemSource(): Source {
-  const release = /^VERSION_CODENAME=(\S+)$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "stable";
+  const release = hostSuite();
   const files = ["/etc/apt/sources.list"];
   try {
     const parts = readdirSync("/etc/apt/sources.list.d").toSorted();

@@ -2,12 +2,13 @@
 // which are then the nodes of one cluster; a machine without one has no libdlm.
 //
 // Facts relied on: dlm_lock(3): PR goes with PR, EX with nothing, requests are granted in their order; NOQUEUE is refused instead of queued, without
-// word to the holder; a queued request tells every holder. group-api 8.6. What a process holds goes with it.
+// word to the holder; a queued request tells every holder. group-api 8.6. What a process holds goes with it. userspace-stack 6.3: what a
+// mount's lockspace is to a program.
 //
 // Not modelled: recovery, conversions, the kernel's membership of a lockspace whose process was killed (it stays on a real node).
 import type { CallOptions, LockLevel, Lockspace, LockspaceLock } from "../../../ts/native-types.ts";
 import { deferred, type Deferred } from "./deferred.ts";
-import { abortedCall, refuseWithCode } from "./errors.ts";
+import { abortedCall, refuse, refuseWithCode } from "./errors.ts";
 import type { FakeProcess } from "./process.ts";
 
 const VALUE_BYTES = 32;
@@ -69,6 +70,8 @@ export class Fsdlm {
   readonly #spaces = new Map<string, Map<string, Resource>>();
   /** `LOCKSPACE process PID`, one for each membership */
   readonly members: string[] = [];
+  /** lockspaces that a mount has on another machine: no program's value fits beside a mount's (userspace-stack 6.3) */
+  readonly mountedElsewhere = new Set<string>();
 
   resource(space: string, name: string): Resource {
     const locks = this.#spaces.get(space) ?? new Map<string, Resource>();
@@ -91,6 +94,7 @@ export function openLockspace(process: FakeProcess, name: string): Lockspace {
     return refuseWithCode("O2CB_DLM_UNAVAILABLE", "libdlm cannot be used: no such file", {
       operation: "load-libdlm",
     });
+  if (fsdlm.mountedElsewhere.has(name)) refuse("EPROTO", { syscall: "dlm_create_lockspace" });
   return new FakeLockspace(process, fsdlm, name);
 }
 
@@ -122,6 +126,8 @@ class FakeLockspace implements Lockspace {
       if (!this.#open) refuseWithCode("O2CB_DLM_FAILED", "the lockspace is closed");
       const resource = this.#dlm.resource(this.#name, name);
       const request = new Request(level);
+      // A mount of this machine shares its lockspace, and keeps the locks of the super block and of its journal.
+      if (trylock && level === "EX" && this.#process.kernel.lockspaces.joined.has(this.#name)) return null;
       if (!resource.ask(request, trylock)) return null;
       this.#asked.add(request);
       const end = (): void => {

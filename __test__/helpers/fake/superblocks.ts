@@ -1,7 +1,8 @@
 // A fake volume's superblock and its backups, read and written as the native module does. The "bytes" of a block are its values as text,
 // padded with zeros to the block's length: nobody above the native module reads them, and a field's place in them means nothing.
 //
-// Facts relied on: disk-format 1.2 (backups), 1.3 (a stamp counts with incompat 0x80 or 0x4000, flags only with the latter). A block is
+// Facts relied on: disk-format 1.2 (backups), 1.3 (a stamp counts with incompat 0x80 or 0x4000, flags only with the latter; a volume with
+// the latter keeps it whatever stamp it gets). A block is
 // written whole or not at all, since all that changes lies in one sector.
 import type { SuperblockChange, SuperblockCopy, Superblocks } from "../../../ts/native-types.ts";
 import type { BlockDevice, VolumeContent } from "./device.ts";
@@ -42,7 +43,8 @@ function changed(values: Values, { label, uuid, local, stamp }: SuperblockChange
   if (stamp === undefined) return now;
   if (stamp !== null && !(now.featureIncompat & EXTENDED_SLOT_MAP))
     refuseWithCode("O2CB_UNSUPPORTED_VOLUME", "a volume with the old form of the slot map takes no stamp");
-  const form = stamp === null ? 0 : stamp.stack === "o2cb" ? CLUSTER_INFO : USER_STACK;
+  const isNewForm = stamp?.stack === "o2cb" || (now.featureIncompat & CLUSTER_INFO) !== 0;
+  const form = stamp === null ? 0 : isNewForm ? CLUSTER_INFO : USER_STACK;
   now.featureIncompat = (now.featureIncompat & ~(USER_STACK | CLUSTER_INFO)) | form;
   now.stackLabel = stamp?.stack ?? null;
   now.stackFlags = stamp?.flags ?? 0;

@@ -44,7 +44,7 @@ codes! {
     ModuleNotLoaded "O2CB_MODULE_NOT_LOADED" "a kernel module is not loaded" "load the module, or install the package that holds the kernel's ocfs2 modules"
     BadSem "O2CB_BAD_SEM" "the region's semaphore set cannot be opened" "look for another set under the same key with ipcs -s"
     NoSem "O2CB_NO_SEM" "the region's semaphore set was destroyed" ""
-    BadVersion "O2CB_BAD_VERSION" "the kernel's o2cb interface revision is not one this package knows" ""
+    BadVersion "O2CB_BAD_VERSION" "a version of the kernel's interface is not one this package knows" ""
     InvalidStackName "O2CB_INVALID_STACK_NAME" "the volume's cluster stack is not the running one" ""
     UnknownRegion "O2CB_UNKNOWN_REGION" "no device carries this heartbeat region" ""
     InvalidHeartbeatMode "O2CB_INVALID_HEARTBEAT_MODE" "the volume's heartbeat mode is not the cluster's" "change the cluster's heartbeat mode, or the volume's with tunefs.ocfs2"

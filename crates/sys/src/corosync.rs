@@ -29,6 +29,7 @@ pub(crate) const NO_MEMORY: c_int = 8;
 pub(crate) const BAD_HANDLE: c_int = 9;
 pub(crate) const ACCESS: c_int = 11;
 pub(crate) const NOT_EXIST: c_int = 12;
+pub(crate) const EXIST: c_int = 14;
 pub(crate) const SECURITY: c_int = 100;
 
 /// Between two tries.
@@ -84,6 +85,7 @@ pub(crate) fn refused(
         LIBRARY | BAD_HANDLE => (Code::ServiceUnavailable, lost),
         TIMEOUT => (Code::Timeout, "corosync does not answer in time"),
         NO_MEMORY => (Code::NoMemory, "corosync has no memory left for this"),
+        EXIST => (Code::InternalFailure, "this process is in the group already"),
         ACCESS | SECURITY => {
             (Code::PermissionDenied, "corosync talks to root, and to those that its uidgid names")
         }

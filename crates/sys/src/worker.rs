@@ -16,13 +16,28 @@ use ocfs2_group_error::{Code, Error, Result};
 
 use crate::cancel::{self, Cancel};
 
-const STACK_BYTES: usize = 512 * 1024;
+/// What an operation has, where it does not ask for more.
+pub const STACK_BYTES: usize = 512 * 1024;
 
 /// Runs `work` on a new thread, then `done` with its result on the same thread. `operation` names both errors and thread.
 ///
 /// # Errors
 /// O2CB_NO_MEMORY when no thread can be started; `done` is then dropped without being called.
 pub fn spawn<T: Send + 'static>(
+    operation: &'static str,
+    cancel: &Cancel,
+    work: impl FnOnce(&Cancel) -> Result<T> + Send + 'static,
+    done: impl FnOnce(Result<T>) + Send + 'static,
+) -> Result<()> {
+    spawn_with_stack(STACK_BYTES, operation, cancel, work, done)
+}
+
+/// The same on a stack of `bytes`, for a library that needs more than others.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_with_stack<T: Send + 'static>(
+    bytes: usize,
     operation: &'static str,
     cancel: &Cancel,
     work: impl FnOnce(&Cancel) -> Result<T> + Send + 'static,
@@ -40,7 +55,7 @@ pub fn spawn<T: Send + 'static>(
         };
         done(result.unwrap_or_else(|_| Err(panicked(operation))));
     };
-    match std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(body) {
+    match std::thread::Builder::new().name(name).stack_size(bytes).spawn(body) {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::os(operation, "clone", error.raw_os_error().unwrap_or(0))
             .code(Code::NoMemory)

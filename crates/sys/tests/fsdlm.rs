@@ -4,36 +4,21 @@
 
 #![allow(clippy::unwrap_used, clippy::result_large_err)]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::mpsc::{Receiver, channel};
+mod support;
+
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ocfs2_group_error::{Code, Result};
+use ocfs2_group_sys::Cancel;
 use ocfs2_group_sys::fsdlm::{Lock, Lockspace, Mode, VALUE_BYTES};
 use ocfs2_group_sys::libdlm::{self, Library};
-use ocfs2_group_sys::{Cancel, worker};
-
-const SOON: Duration = Duration::from_secs(20);
-
-fn compile(name: &str, options: &[&str]) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stub/libdlm.c");
-    let status = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-D_GNU_SOURCE", "-pthread", "-o"])
-        .arg(&target)
-        .arg(source)
-        .args(options)
-        .status()
-        .unwrap();
-    assert!(status.success());
-    target
-}
+use support::{SOON, code, compile, started};
 
 fn stub() -> &'static Library {
     static STUB: OnceLock<&'static Library> = OnceLock::new();
-    STUB.get_or_init(|| libdlm::LIBRARY.only_for_tests(&compile("libdlm-stub.so", &[])).unwrap())
+    STUB.get_or_init(|| libdlm::LIBRARY.only_for_tests(&compile("libdlm.c", "libdlm-stub.so", &[])).unwrap())
 }
 
 fn open(name: &str) -> Result<Lockspace> {
@@ -42,20 +27,6 @@ fn open(name: &str) -> Result<Lockspace> {
 
 fn take(space: &Lockspace, name: &str, trylock: bool) -> Result<Option<Lock>> {
     space.lock(name, Mode::Exclusive, trylock, &Cancel::new())
-}
-
-fn code<T>(result: Result<T>) -> Code {
-    result.err().unwrap().code
-}
-
-/// On a worker, as the binding does it, so that it can be cancelled.
-fn started<T: Send + 'static>(
-    cancel: &Cancel,
-    work: impl FnOnce(&Cancel) -> Result<T> + Send + 'static,
-) -> Receiver<Result<T>> {
-    let (send, receive) = channel();
-    worker::spawn("test", cancel, work, move |result| drop(send.send(result))).unwrap();
-    receive
 }
 
 #[test]
@@ -274,8 +245,10 @@ fn a_library_that_is_missing_or_lacks_a_function_is_named() {
     assert_eq!(error.code, Code::DlmUnavailable);
     assert!(error.detail.contains("/nonexistent/libdlm.so.3"), "{error}");
     assert_eq!(error.operation, "load-libdlm");
-    let error =
-        libdlm::LIBRARY.only_for_tests(&compile("libdlm-old.so", &["-DWITHOUT_DISPATCH"])).err().unwrap();
+    let error = libdlm::LIBRARY
+        .only_for_tests(&compile("libdlm.c", "libdlm-old.so", &["-DWITHOUT_DISPATCH"]))
+        .err()
+        .unwrap();
     assert_eq!(error.code, Code::DlmUnavailable);
     assert!(error.detail.contains("lacks dlm_dispatch"), "{error}");
 }

@@ -5,6 +5,8 @@
 import { exists, readOptional } from "../../attributes.ts";
 import { isCode, type O2cbError } from "../../errors.ts";
 import type { Native } from "../../native-types.ts";
+import { readSysconfig } from "../../config/sysconfig.ts";
+import { registeredCluster } from "../../region/regions.ts";
 import { CONFIGFS_BASES, detectStack, findConfigfs, STACK_FILE } from "../../stack/detect.ts";
 import { failure, good, warning, type Check, type Finding } from "./finding.ts";
 
@@ -41,11 +43,11 @@ export const interfaceChecks: readonly Check[] = [
       ];
     },
   },
-  { id: "stack", look: async ({ native }) => [await stackFinding(native)] },
+  { id: "stack", look: async ({ native, signal }) => [await stackFinding(native, signal)] },
   { id: "interface-revision", look: async ({ native }) => [await revisionFinding(native)] },
 ];
 
-async function stackFinding(native: Native): Promise<Finding> {
+async function stackFinding(native: Native, signal: AbortSignal | undefined): Promise<Finding> {
   const label = await readOptional(native, STACK_FILE);
   if (label === null) {
     if (await exists(native, "/sys/module/ocfs2_nodemanager"))
@@ -64,12 +66,24 @@ async function stackFinding(native: Native): Promise<Finding> {
       "stack",
       `the stack is 'o2cb'${active === null ? "" : " and in use by a mount or a DLM domain"}`,
     );
+  const what = `the stack is '${label}'${active === null ? "" : ", and in use by a mount"}`;
+  const registered = await registeredCluster(native);
+  if (registered !== null)
+    return warning(
+      "stack",
+      `${what}, and the cluster '${registered.name}' of o2cb is registered`,
+      active === null
+        ? `decide for one: o2cb online, which sets it to 'o2cb', or o2cb offline ${registered.name}`
+        : `unmount the volumes of '${label}', or take the other offline: o2cb offline ${registered.name}`,
+    );
+  const { enabled, stack } = (await readSysconfig(native, { signal })).values;
+  if (!enabled || stack === label) return good("stack", what);
   return warning(
     "stack",
-    `the stack is '${label}', which is not run by o2cb${active === null ? "" : ", and in use by a mount or a DLM domain"}`,
+    `${what}, and the settings (O2CB_STACK) say '${stack}'`,
     active === null
-      ? "run o2cb online, which sets it to 'o2cb', unless this host is to use that stack"
-      : `unmount the volumes of '${label}' first, unless this host is to use that stack`,
+      ? `run o2cb online, which sets it to '${stack}', or o2cb configure --stack ${label}`
+      : `unmount the volumes of '${label}' first, or run o2cb configure --stack ${label}`,
   );
 }
 

@@ -7,11 +7,14 @@ import { exists, readHint } from "../../attributes.ts";
 import { kernelRelease } from "../../kernel-release.ts";
 import type { Native } from "../../native-types.ts";
 import { failure, good, warning, type Check } from "./finding.ts";
+import { hostUserStack } from "./host-stack.ts";
 import { distribution, moduleRemedy } from "./os-release.ts";
 
 const ID = "kernel-modules";
 /** Without these no volume of the classic stack can be mounted. */
-const NEEDED = ["ocfs2_nodemanager", "ocfs2_stack_o2cb", "ocfs2"] as const;
+const CLASSIC = ["ocfs2_nodemanager", "ocfs2_stack_o2cb", "ocfs2"] as const;
+/** The same of a user stack; dlm comes with its plugin. */
+const USER = ["ocfs2_stackglue", "ocfs2_stack_user", "ocfs2"] as const;
 /** Where the kernel's own build puts modules, and where packages of others do; how deep they are looked for. */
 const PLACES: readonly [string, number][] = [
   ["kernel/fs/ocfs2", 1],
@@ -23,11 +26,13 @@ const PLACES: readonly [string, number][] = [
 export const moduleChecks: readonly Check[] = [
   {
     id: ID,
-    look: async ({ native }) => {
-      const loaded = await Promise.all(NEEDED.map((name) => exists(native, `/sys/module/${name}`)));
-      if (loaded.every(Boolean)) return [good(ID, `the modules ${NEEDED.join(", ")} are loaded`)];
+    look: async ({ native, signal }) => {
+      const isUser = (await hostUserStack(native, signal)) !== null;
+      const needed = isUser ? USER : CLASSIC;
+      const loaded = await Promise.all(needed.map((name) => exists(native, `/sys/module/${name}`)));
+      if (loaded.every(Boolean)) return [good(ID, `the modules ${needed.join(", ")} are loaded`)];
       // Drivers of the 1.2 era have no stack modules (kernel-abi 8).
-      if (loaded[0] && loaded[2] && !(await exists(native, "/sys/fs/ocfs2")))
+      if (!isUser && loaded[0] && loaded[2] && !(await exists(native, "/sys/fs/ocfs2")))
         return [good(ID, "the modules ocfs2_nodemanager and ocfs2 are loaded, of a driver without stacks")];
       const release = await kernelRelease(native);
       if (release === null)
@@ -44,9 +49,9 @@ export const moduleChecks: readonly Check[] = [
           ),
         ];
       const present = await modulesBelow(native, directory);
-      const missing = NEEDED.filter((name, index) => !loaded[index] && !present.has(name));
+      const missing = needed.filter((name, index) => !loaded[index] && !present.has(name));
       if (missing.length === 0)
-        return [good(ID, `the modules ${NEEDED.join(", ")} are installed for kernel ${release.text}`)];
+        return [good(ID, `the modules ${needed.join(", ")} are installed for kernel ${release.text}`)];
       return [
         failure(
           ID,

@@ -5,7 +5,7 @@
 // another dead time with a line in the log, and ignores blocks of nodes that are not configured.
 import type { HeartbeatSlot } from "../../native-types.ts";
 import { beatingBlocks } from "../../region/heartbeat-blocks.ts";
-import { heartbeatArea, type Volume } from "../../volume.ts";
+import { CLASSIC_STACK, heartbeatArea, type Volume } from "../../volume.ts";
 import { readClusterState, type ClusterState } from "../registered.ts";
 import { failure, good, warning, type CheckContext, type Finding } from "./finding.ts";
 
@@ -15,6 +15,8 @@ const INTERVAL_MS = 2000;
 export async function slotFindings(volume: Volume, context: CheckContext): Promise<Finding[]> {
   const { native } = context;
   const { device } = volume;
+  // Nobody beats for a user stack.
+  if (volume.stack !== CLASSIC_STACK) return [];
   const area = heartbeatArea(volume);
   // The check of the area says so.
   if ("why" in area) return [];

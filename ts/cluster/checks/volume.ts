@@ -12,6 +12,7 @@ import { findDevice } from "../../region/find-device.ts";
 import { registeredCluster } from "../../region/regions.ts";
 import { kernelName } from "../../region/superblock.ts";
 import { STACK_FILE } from "../../stack/detect.ts";
+import { userClusterName } from "../../stack/user-cluster.ts";
 import { CLASSIC_STACK, heartbeatGeometry, openVolume, type Volume } from "../../volume.ts";
 import { failure, good, warning, type Check, type CheckContext, type Finding } from "./finding.ts";
 import { slotFindings } from "./slots.ts";
@@ -85,11 +86,11 @@ async function openFindings(device: string, { native, signal }: CheckContext): P
   }
 }
 
-const stampFinding: Look = async (volume, { native }) => {
+const stampFinding: Look = async (volume, { native, signal }) => {
   const id = "volume-stamp";
   const { device, stack, cluster, heartbeatMode } = volume;
   const stamp = volume.hasClusterInfo
-    ? `'${device}' is formatted for stack '${stack}', cluster '${cluster ?? ""}', heartbeat ${heartbeatMode}`
+    ? `'${device}' is formatted for stack '${stack}', cluster '${cluster ?? ""}'${stack === CLASSIC_STACK ? `, heartbeat ${heartbeatMode}` : ""}`
     : `'${device}' carries no cluster's stamp: any classic cluster with local heartbeat may use it`;
   const running = (await readHint(native, STACK_FILE)) ?? CLASSIC_STACK;
   const restamp = "give the volume the running cluster's stamp with tunefs.ocfs2 --update-cluster-stack";
@@ -99,11 +100,11 @@ const stampFinding: Look = async (volume, { native }) => {
       failure(
         id,
         `${stamp}, and stack '${running}' runs here`,
-        `switch this host to '${stack}', or ${restamp}, ${danger}`,
+        `switch this host to '${stack}' (o2cb set-stack ${device}), or ${restamp}, ${danger}`,
         device,
       ),
     ];
-  if (stack !== CLASSIC_STACK) return [good(id, `${stamp}, as runs here`, device)];
+  if (stack !== CLASSIC_STACK) return [await userStamp(volume, stamp, native, signal)];
   const registered = await registeredCluster(native);
   if (registered === null)
     return [warning(id, `${stamp}, and no cluster is registered here`, "start it: o2cb online", device)];
@@ -129,8 +130,34 @@ const stampFinding: Look = async (volume, { native }) => {
   return [good(id, `${stamp}, and ${here}`, device)];
 };
 
+/** The kernel's DLM compares the names at the mount. */
+async function userStamp(
+  { device, stack, cluster }: Volume,
+  stamp: string,
+  native: Native,
+  signal: AbortSignal | undefined,
+): Promise<Finding> {
+  const id = "volume-stamp";
+  const running = await userClusterName(native, signal);
+  if (running === null)
+    return warning(
+      id,
+      `${stamp}, and no cluster of '${stack}' runs here`,
+      "start corosync and dlm_controld",
+      device,
+    );
+  if (running === cluster) return good(id, `${stamp}, as runs here`, device);
+  return failure(
+    id,
+    `${stamp}, and cluster '${running}' runs here: the kernel refuses to mount it`,
+    "run the cluster that the volume names, or give the volume the running one's stamp with tunefs.ocfs2 --update-cluster-stack, only while no node has it mounted",
+    device,
+  );
+}
+
 const areaFinding: Look = async (volume) => {
   const id = "heartbeat-area";
+  if (volume.stack !== CLASSIC_STACK) return [];
   try {
     const { startBlock, blockBytes, blocks } = heartbeatGeometry(volume);
     return [

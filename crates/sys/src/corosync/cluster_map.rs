@@ -1,10 +1,11 @@
 #![allow(unsafe_code)]
-//! A text of corosync's map of settings and facts, through libcmap: the cluster's name is there.
+//! A value of corosync's map of settings and facts, through libcmap: the cluster's name is there, and its nodes.
 //!
-//! Facts relied on: cmap.h of corosync 3.1; userspace-stack 4.3. The text that it returns is allocated and the caller's to free. Its
+//! Facts relied on: cmap.h of corosync 3.1 (types 1 to 8 are integers of 8, 16, 32 and 64 bits, each signed and then unsigned; 11 is a text);
+//! cmap_get(3): without a buffer it tells the type. userspace-stack 4.3. A text that it returns is allocated and the caller's to free. Its
 //! connection is closed again, which libo2cb forgets: it would keep a socket and shared memory.
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
 use ocfs2_group_error::{Code, Error, Result};
@@ -22,12 +23,14 @@ const KEY_BYTES: std::ops::RangeInclusive<usize> = 3..=255;
 type Handle = u64;
 type Initialize = unsafe extern "C" fn(*mut Handle) -> c_int;
 type Finalize = unsafe extern "C" fn(Handle) -> c_int;
+type Get = unsafe extern "C" fn(Handle, *const c_char, *mut c_void, *mut usize, *mut c_int) -> c_int;
 type GetText = unsafe extern "C" fn(Handle, *const c_char, *mut *mut c_char) -> c_int;
 
 /// The functions that are used of it.
 pub struct Library {
     initialize: Initialize,
     finalize: Finalize,
+    get: Get,
     get_text: GetText,
 }
 
@@ -48,34 +51,54 @@ fn resolve(symbols: &Symbols<'_>) -> Result<Library> {
         Ok(Library {
             initialize: symbols.function::<Initialize>(c"cmap_initialize")?,
             finalize: symbols.function::<Finalize>(c"cmap_finalize")?,
+            get: symbols.function::<Get>(c"cmap_get")?,
             get_text: symbols.function::<GetText>(c"cmap_get_string")?,
         })
     }
 }
 
-/// The text under a key; `None` where the key is not set.
+/// CMAP_VALUETYPE_STRING.
+const TEXT: c_int = 11;
+
+/// The value under a key: a text as it is, an integer in decimal; `None` where the key is not set.
 ///
 /// # Errors
-/// O2CB_SERVICE_UNAVAILABLE where corosync does not run, O2CB_TIMEOUT where it puts us off, O2CB_INTERNAL_FAILURE for what is no text.
+/// O2CB_SERVICE_UNAVAILABLE where corosync does not run, O2CB_TIMEOUT where it puts us off, O2CB_INTERNAL_FAILURE for what is neither.
 pub fn read(library: &'static Library, key: &str, cancel: &Cancel) -> Result<Option<String>> {
-    const FUNCTION: &str = "cmap_get_string";
     let wrong = || Error::new(Code::InternalFailure, READ, format!("'{key}' is no key of the map"));
     let name = CString::new(key).map_err(|_| wrong())?;
     if !KEY_BYTES.contains(&key.len()) {
         return Err(wrong());
     }
     let connection = Connection::open(library, cancel)?;
-    let mut text = std::ptr::null_mut();
-    let status = patient(READ, FUNCTION, A_LOOK, cancel, || {
-        // SAFETY: the handle is open; the key is NUL-terminated and the pointer valid for the call.
-        library_call(|| unsafe { (library.get_text)(connection.handle, name.as_ptr(), &mut text) }).0
-    })?;
-    match status {
-        OK if !text.is_null() => Ok(Some(taken(text))),
-        NOT_EXIST => Ok(None),
-        OK => Err(Error::new(Code::InternalFailure, READ, format!("{FUNCTION} gives no text"))),
-        status => Err(refused(READ, FUNCTION, status, LOST)),
+    let Some((kind, bytes)) = connection.value(&name, cancel)? else { return Ok(None) };
+    if kind == TEXT {
+        return connection.text(&name, cancel);
     }
+    let number = integer(kind, bytes);
+    number.map(Some).ok_or_else(|| {
+        Error::new(
+            Code::InternalFailure,
+            READ,
+            format!("'{key}' is neither a text nor an integer (type {kind})"),
+        )
+    })
+}
+
+/// A value of one of the types 1 to 8 in decimal.
+fn integer(kind: c_int, bytes: [u8; 8]) -> Option<String> {
+    let [a, b, c, d, ..] = bytes;
+    Some(match kind {
+        1 => i8::from_ne_bytes([a]).to_string(),
+        2 => a.to_string(),
+        3 => i16::from_ne_bytes([a, b]).to_string(),
+        4 => u16::from_ne_bytes([a, b]).to_string(),
+        5 => i32::from_ne_bytes([a, b, c, d]).to_string(),
+        6 => u32::from_ne_bytes([a, b, c, d]).to_string(),
+        7 => i64::from_ne_bytes(bytes).to_string(),
+        8 => u64::from_ne_bytes(bytes).to_string(),
+        _ => return None,
+    })
 }
 
 /// The library's text as ours; its memory is freed.
@@ -103,6 +126,49 @@ impl Connection {
         match status {
             OK => Ok(Connection { library, handle }),
             status => Err(refused(READ, "cmap_initialize", status, NOT_RUNNING)),
+        }
+    }
+
+    /// The type under a key, and the bytes of what is an integer; `None` where the key is not set.
+    fn value(&self, key: &CStr, cancel: &Cancel) -> Result<Option<(c_int, [u8; 8])>> {
+        const FUNCTION: &str = "cmap_get";
+        let (mut length, mut kind) = (0_usize, 0);
+        let mut bytes = [0_u8; 8];
+        let nowhere: *mut c_void = std::ptr::null_mut();
+        let ask = |buffer: *mut c_void, length: &mut usize, kind: &mut c_int| {
+            patient(READ, FUNCTION, A_LOOK, cancel, || {
+                // SAFETY: the handle is open; the key is NUL-terminated; the buffer has `length` bytes, or is none; the others are valid for the call.
+                library_call(|| unsafe {
+                    (self.library.get)(self.handle, key.as_ptr(), buffer, length, kind)
+                })
+                .0
+            })
+        };
+        let mut status = ask(nowhere, &mut length, &mut kind)?;
+        if status == OK && kind != TEXT && length <= bytes.len() {
+            length = bytes.len();
+            status = ask(bytes.as_mut_ptr().cast(), &mut length, &mut kind)?;
+        }
+        match status {
+            OK => Ok(Some((kind, bytes))),
+            NOT_EXIST => Ok(None),
+            status => Err(refused(READ, FUNCTION, status, LOST)),
+        }
+    }
+
+    /// The text under a key; `None` where it is not set any more.
+    fn text(&self, key: &CStr, cancel: &Cancel) -> Result<Option<String>> {
+        const FUNCTION: &str = "cmap_get_string";
+        let mut text = std::ptr::null_mut();
+        let status = patient(READ, FUNCTION, A_LOOK, cancel, || {
+            // SAFETY: the handle is open; the key is NUL-terminated and the pointer valid for the call.
+            library_call(|| unsafe { (self.library.get_text)(self.handle, key.as_ptr(), &mut text) }).0
+        })?;
+        match status {
+            OK if !text.is_null() => Ok(Some(taken(text))),
+            NOT_EXIST => Ok(None),
+            OK => Err(Error::new(Code::InternalFailure, READ, format!("{FUNCTION} gives no text"))),
+            status => Err(refused(READ, FUNCTION, status, LOST)),
         }
     }
 }

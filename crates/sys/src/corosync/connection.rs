@@ -15,9 +15,14 @@ use ocfs2_group_error::{Code, Error, Result};
 
 use super::heard::{self, Event, on_change, on_message};
 use super::libcpg::{AGREED, Handle, LONGEST_NAME, Library, MODEL, Model, Name, ONE_NONBLOCKING};
-use super::{A_CHANGE, BAD_HANDLE, LIBRARY, LOST, NOT_RUNNING, OK, TRY_AGAIN, patient, refused};
+use super::{
+    A_CHANGE, BAD_HANDLE, EXIST, LIBRARY, LOST, NOT_EXIST, NOT_RUNNING, OK, TRY_AGAIN, patient, refused,
+};
 use crate::cancel::Cancel;
 use crate::shared_library::library_call;
+
+/// For as long as this process is in the group through another connection: a process can be there once.
+const TRIES_AS_MEMBER: u32 = 50;
 
 /// Why nothing more can come.
 #[derive(Debug, Clone)]
@@ -83,9 +88,17 @@ impl Connection {
             return Err(Error::new(Code::InternalFailure, operation, "cpg_fd_get gives no descriptor"));
         }
         (connection.descriptor, connection.local_node) = (descriptor, local_node);
+        let mut members_left = TRIES_AS_MEMBER;
         // SAFETY: the handle is open; the name is valid for the call.
         connection.change(operation, "cpg_join", cancel, |library, handle| unsafe {
-            (library.join)(handle, &connection.name)
+            match (library.join)(handle, &connection.name) {
+                // A connection of ours that was closed just now: it ends on a thread of its own.
+                EXIST if members_left > 0 => {
+                    members_left -= 1;
+                    TRY_AGAIN
+                }
+                status => status,
+            }
         })?;
         Ok(connection)
     }
@@ -100,11 +113,14 @@ impl Connection {
         unsafe { BorrowedFd::borrow_raw(self.descriptor) }
     }
 
-    /// Leaves the group; the connection stays.
+    /// Leaves the group, if it is in it; the connection stays.
     pub(super) fn leave(&self, operation: &'static str, cancel: &Cancel) -> Result<()> {
         // SAFETY: the handle is open; the name is valid for the call.
         self.change(operation, "cpg_leave", cancel, |library, handle| unsafe {
-            (library.leave)(handle, &self.name)
+            match (library.leave)(handle, &self.name) {
+                NOT_EXIST => OK,
+                status => status,
+            }
         })
     }
 

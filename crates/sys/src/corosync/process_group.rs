@@ -1,6 +1,6 @@
 //! A closed process group of corosync, as `ProcessGroup` of ts/native-stack-types.ts.
 //!
-//! Facts relied on: those of `connection`. Events that nobody asks for wait in corosync's buffers, and come with the next call; who never asks is
+//! Facts relied on: those of `connection`. cpg_dispatch keeps the longest message, 1 MiB, on its stack (seen with 3.1.7: less ends the process). Events that nobody asks for wait in corosync's buffers, and come with the next call; who never asks is
 //! cut off by corosync. A message arrives at its sender too.
 //!
 //! It keeps no list of members and answers nothing: that is TypeScript's. Sends that run side by side have no order.
@@ -26,6 +26,8 @@ pub const NEXT: &str = "next-group-events";
 pub const SEND: &str = "send-to-group";
 /// Leaving, likewise.
 pub const LEAVE: &str = "leave-group";
+/// What the thread that waits needs of a stack.
+pub const STACK_BYTES: usize = 4 << 20;
 /// Events at one go: whoever says much does not keep the caller waiting.
 const MOST: usize = 256;
 /// More than this is never said in one piece.
@@ -91,7 +93,7 @@ impl ProcessGroup {
 pub struct Wait(Turn<Connection>);
 
 impl Wait {
-    /// Waits for events, one at least. A cancellation loses none.
+    /// Waits for events, one at least, on a stack of [`STACK_BYTES`]. A cancellation loses none.
     ///
     /// # Errors
     /// O2CB_SERVICE_UNAVAILABLE where corosync has ended, O2CB_BAD_MESSAGE where it tells what cannot be: no event comes after these.
