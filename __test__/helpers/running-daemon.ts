@@ -112,7 +112,7 @@ export class RunningDaemon {
 }
 
 /** A server that the clients of the fake machine's abstract socket reach; the socket itself is taken, so that a call can fail. */
-async function listenHere(server: Server, native: FakeNative): Promise<void> {
+export async function listenHere(server: Server, native: FakeNative): Promise<void> {
   await native.listenAbstract(CONTROLD_SOCKET, 1);
   native.kernel.abstractSockets.set(CONTROLD_SOCKET, listenerOf(server));
 }

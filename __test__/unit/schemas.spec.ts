@@ -140,7 +140,7 @@ function objects(schema: unknown, path = ""): [string, Schema][] {
   return (schema as Schema).type === "object" ? [[path, schema as Schema], ...inner] : inner;
 }
 
-for (const name of ["audit", "reap", "monitor", "mounted", "o2cb-inspect"]) {
+for (const name of ["audit", "controld", "reap", "monitor", "mounted", "o2cb-inspect"]) {
   test(`${name}: the schema allows no property that it does not name, and misses none`, async (t) => {
     const all = objects(await schemaOf(name));
     t.true(all.length > 3);
