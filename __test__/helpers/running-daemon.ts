@@ -1,6 +1,6 @@
 // The control daemon at work on a fake machine of a fake cluster: its events as they come, and clients of it. Time spans are shortened, and
 // clients reach it over streams in this process, as the fake machine's abstract sockets.
-import { EventEmitter } from "node:events";
+import type { EventEmitter } from "node:events";
 import { Duplex } from "node:stream";
 import type { Server, Socket } from "node:net";
 import { ControldClient } from "../../ts/controld/client.ts";
@@ -11,7 +11,7 @@ import type { DaemonEvent } from "../../ts/controld-daemon/daemon-events.ts";
 import { ControlDaemon, type DaemonOptions } from "../../ts/controld-daemon/daemon.ts";
 import { userStack, type FakeKernel, type FakeNative } from "./fake-native.ts";
 import type { ClientSide, Listener } from "./fake/channel.ts";
-import { FakeCorosync, type FakeClusterNode } from "./fake/corosync.ts";
+import type { FakeCorosync, FakeClusterNode } from "./fake/corosync.ts";
 import type { UserStackSettings } from "./fake/user-setup.ts";
 
 const SCALE = 0.004;

@@ -5,8 +5,10 @@
 //
 // The published form of --json is docs/schemas/controld.json: each event as a line.
 import type { DaemonEvent } from "../controld-daemon/daemon-events.ts";
+import type { DaemonOptions } from "../controld-daemon/daemon.ts";
 import { isCode, type ErrorCode } from "../errors.ts";
 import { throwIfAborted } from "../membership.ts";
+import type { Native } from "../native-types.ts";
 import { UsageError, type Arguments } from "./argv.ts";
 import type { Statuses } from "./exit-status.ts";
 import type { Job } from "./job.ts";
@@ -87,9 +89,21 @@ export function checkControld(args: Arguments): void {
   if (stack === "o2cb") throw new UsageError("the classic stack 'o2cb' has no control daemon");
 }
 
-export type LoadDaemon = () => Promise<typeof import("../controld-daemon/daemon.ts")>;
+/** What the job runs. */
+export interface DaemonLibrary {
+  ControlDaemon: new (
+    native: Native,
+    options: DaemonOptions,
+  ) => {
+    run(): Promise<void>;
+    stop(signal: string): void;
+  };
+}
 
-export function controldJob(load: LoadDaemon = () => import("../controld-daemon/daemon.ts")): Job {
+/** Errors of `run`: those of ControlDaemon.run. */
+export function controldJob(
+  load: () => Promise<DaemonLibrary> = () => import("../controld-daemon/daemon.ts"),
+): Job {
   return {
     syntax: controldSyntax,
     statuses: () => controldStatuses,

@@ -284,6 +284,7 @@ export class ControlDaemon {
     const parts = this.#parts;
     if (parts === null) return;
     const { volumes, listener, server, daemons, device, dlm } = parts;
+    volumes?.stop();
     listener?.close();
     server?.close();
     const hasVolumes = (volumes?.size ?? 0) > 0;

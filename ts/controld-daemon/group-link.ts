@@ -21,7 +21,7 @@ export class GroupLink {
   readonly ended: Promise<void>;
 
   constructor(native: DaemonNative, name: string, handler: LinkHandler) {
-    this.ended = this.#run(native, name, handler);
+    this.ended = this.#run(native, name, handler).catch((error: unknown) => handler.lost(error));
   }
 
   get group(): ProcessGroup | null {

@@ -41,6 +41,7 @@ export class ControlServer {
   readonly #times: ServerTimes;
   readonly #clients = new Map<ClientId, Connection>();
   #last = 0;
+  #isClosed = false;
 
   constructor(handler: ServerHandler, given: Partial<ServerTimes> = {}) {
     this.#handler = handler;
@@ -70,12 +71,14 @@ export class ControlServer {
     this.#clients.get(client)?.reply(frames);
   }
 
-  /** Ends every connection, without a word. */
+  /** Ends every connection without a word, and takes no other. */
   close(): void {
+    this.#isClosed = true;
     for (const connection of this.#clients.values()) connection.end();
   }
 
   #connect(socket: Socket): void {
+    if (this.#isClosed) return void socket.destroy();
     this.#last += 1;
     const client = this.#last;
     const handler: ConnectionHandler = {
@@ -181,7 +184,7 @@ class Connection {
   }
 
   #after(milliseconds: number, what: () => void): void {
-    this.#timer = setTimeout(what, milliseconds);
+    this.#timer = setTimeout(what, milliseconds).unref();
   }
 
   #cut(why: string): void {

@@ -40,6 +40,7 @@ export class Volumes {
   readonly #chains = new Map<string, Promise<void>>();
   /** as told last */
   readonly #told = new Map<string, string>();
+  #isStopped = false;
 
   /** `dlm`: where dlm_controld wants to know of each volume. */
   constructor(native: DaemonNative, pid: number, dlm: DlmControl | null, hooks: VolumesHooks) {
@@ -112,6 +113,11 @@ export class Volumes {
     this.#bury(this.#members.daemonsChanged(change));
   }
 
+  /** From now on nothing is done: what the end of the daemon brings about must not look like clients that leave. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   /** Ends every connection to corosync as it is. */
   async close(): Promise<void> {
     const links = [...this.#links.values()];
@@ -124,6 +130,7 @@ export class Volumes {
   }
 
   #run(uuid: string, effects: readonly GroupEffect[]): void {
+    if (this.#isStopped) return;
     this.#tellState(uuid);
     for (const effect of effects) {
       switch (effect.kind) {
@@ -155,7 +162,11 @@ export class Volumes {
   }
 
   #next(uuid: string, what: () => Promise<void>): void {
-    this.#chains.set(uuid, (this.#chains.get(uuid) ?? Promise.resolve()).then(what));
+    const before = this.#chains.get(uuid) ?? Promise.resolve();
+    this.#chains.set(
+      uuid,
+      before.then(() => (this.#isStopped ? undefined : what())),
+    );
   }
 
   #join(uuid: string): void {

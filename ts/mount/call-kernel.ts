@@ -36,7 +36,6 @@ export async function callKernel(plan: MountPlan): Promise<Performed> {
   emit(onStep, {
     step: "mount",
     device: plan.device,
-    uuid: volume.uuid,
     directory: plan.directory,
     options: plan.options,
     readOnly: plan.readOnly,
@@ -88,6 +87,7 @@ async function mountFailure(error: unknown, plan: MountPlan): Promise<O2cbError>
   const failure = error as O2cbError;
   const { cause, remedy } = explainMountFailure(error, {
     device: plan.device,
+    uuid: volume.uuid,
     directory: plan.directory,
     stack: volume.stack,
     cluster: volume.cluster,
