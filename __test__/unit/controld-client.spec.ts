@@ -141,7 +141,7 @@ test("without a daemon the error says so, and without permission too", async (t)
   const absent = await failure(client.listClusters());
   t.like(absent, { code: "O2CB_SERVICE_UNAVAILABLE", errno: -111, operation: "list-clusters" });
   t.regex(absent.message, /no ocfs2_controld answers on this node \(ECONNREFUSED/);
-  t.regex(absent.remedy ?? "", /systemctl start ocfs2_controld/);
+  t.regex(absent.remedy ?? "", /systemctl start ocfs2-controld/);
   native.failCall("connectAbstract", { errno: "EACCES" });
   t.like(await failure(client.listClusters()), { code: "O2CB_PERMISSION_DENIED", errno: -13 });
 });

@@ -6,7 +6,6 @@
 // Scripts read these lines, so they are the same here; where they cannot be, docs/differences.md says so.
 //
 // The published form of --json is docs/schemas/mounted.json.
-import { CLASSIC_STACK } from "../volume.ts";
 import type { DetectedVolume, DetectedVolumes } from "../look/volumes.ts";
 import { UsageError, type Arguments } from "./argv.ts";
 import { oneFailure } from "./exit-status.ts";
@@ -114,17 +113,16 @@ function fullLines(volumes: readonly DetectedVolume[]): Uint8Array {
   return bytes([`${column(null)}  Nodes`, ...usable.map((volume) => `${column(volume)}  ${nodes(volume)}`)]);
 }
 
-function nodes({ isHeartbeatDevice, slots, stack }: DetectedVolume): string {
+function nodes({ isHeartbeatDevice, slots }: DetectedVolume): string {
   if (isHeartbeatDevice) return "Heartbeat device";
   if (slots === null) return "Unknown";
   if (slots.length === 0) return "Not mounted";
-  return slots.map(({ node, name }) => (name === null ? numbered(node, stack) : latin1(name))).join(", ");
+  return slots.map(({ node, name }) => (name === null ? numbered(node) : latin1(name))).join(", ");
 }
 
-/** Nodes of o2cb have numbers up to 254; those of corosync have any. */
-function numbered(node: number, stack: string | null): string {
-  const isClassic = stack === null || stack === CLASSIC_STACK;
-  return isClassic && node > LAST_NODE ? "Unknown" : String(node);
+/** As the C tool, whatever the stack; --json has the number. */
+function numbered(node: number): string {
+  return node > LAST_NODE ? "Unknown" : String(node);
 }
 
 /** The first four columns, of a volume or of the header. Widths count bytes. */

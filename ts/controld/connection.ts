@@ -52,7 +52,7 @@ export async function connectControld(
           errno: (error as O2cbError).errno,
           syscall: "connect",
           remedy:
-            "start it, after corosync and dlm_controld: systemctl start ocfs2_controld; it answers once it has joined its group",
+            "start it, after corosync and dlm_controld: systemctl start ocfs2-controld; it answers once it has joined its group",
           cause: error,
         },
       );
@@ -183,7 +183,7 @@ export class Connection {
 
   #ended(what: string, fields: Partial<O2cbErrorFields> = {}): O2cbError {
     return new O2cbError("O2CB_SERVICE_UNAVAILABLE", what, {
-      remedy: "look at the daemon's log for why, and start it again: systemctl start ocfs2_controld",
+      remedy: "look at the daemon's log for why, and start it again: systemctl start ocfs2-controld",
       ...this.#fields,
       ...fields,
     });

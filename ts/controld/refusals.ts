@@ -88,7 +88,7 @@ const meanings: Readonly<Record<number, readonly (Meaning & { of?: Request })[]>
   108: [
     {
       cause: "it is ending",
-      remedy: "start it again: systemctl start ocfs2_controld",
+      remedy: "start it again: systemctl start ocfs2-controld",
       code: "O2CB_SERVICE_UNAVAILABLE",
     },
   ],
