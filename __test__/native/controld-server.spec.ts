@@ -136,7 +136,7 @@ test("200 clients at once mount, list, and unmount; no descriptor is left", asyn
 });
 
 test("a frame in pieces is one frame, stalls nobody, and has some time only", async (t) => {
-  const { raw, running } = await serve(t, { frameMs: 300 });
+  const { raw, running } = await serve(t, { frameMs: 3000 });
   const slow = await raw();
   for (const [from, to] of [
     [0, 1],
