@@ -209,7 +209,16 @@ test("who leaves has unmounted, and who comes back is a member again, and can di
 
 // -- the kernel
 
-test("a kernel survives DOWN only where its own configuration says so", (t) => {
+test("a kernel survives DOWN only where it was seen to, or its own configuration says so", (t) => {
+  for (const [release, survives] of [
+    ["5.10.0-32-amd64", true],
+    ["5.100.1", false],
+    ["5.4.0", false],
+    ["15.10.1", false],
+    ["6.1.0-50-amd64", false],
+    [null, false],
+  ] as const)
+    t.is(kernelSafety(release, () => null).survivesDown, survives, String(release));
   const off = "CONFIG_X=y\n# CONFIG_FORTIFY_SOURCE is not set\n";
   const on = "CONFIG_FORTIFY_SOURCE=y\n";
   const of = (embedded: string | null, file: string | null, release: string | null = "6.1.0-56-amd64") =>

@@ -84,8 +84,20 @@ test("what does not run: load tells it, online fails with it, and the stack is s
     [
       "dlm_controld",
       // With corosync alone, online would wait for dlm_controld.
-      (kernel: FakeKernel) => void (kernel.lockspaces.settings = kernel.services.corosync = null),
+      (kernel: FakeKernel) => {
+        kernel.lockspaces.settings = null;
+        kernel.services.corosync = null;
+        kernel.services.lockspaces = null;
+      },
       /dlm_controld does not run/,
+    ],
+    [
+      "dlm_controld that has died",
+      (kernel: FakeKernel) => {
+        kernel.services.corosync = null;
+        kernel.services.lockspaces = null;
+      },
+      /dlm_controld does not answer on this node, though/,
     ],
     [
       "one name",
@@ -121,7 +133,10 @@ test("dlm_controld that is just starting is waited for, and not for ever", async
   t.true(looks >= 4);
   kernel.lockspaces.settings = null;
   const late = online(kernel.process(), { sysconfig, clusters: [], patienceMs: 1 });
-  t.regex((await refused(t, late, null, "O2CB_SERVICE_UNAVAILABLE")).message, /dlm_controld does not run/);
+  t.regex(
+    (await refused(t, late, null, "O2CB_SERVICE_UNAVAILABLE")).message,
+    /runs on this node, and has not set up/,
+  );
 });
 
 test("a node without quorum is online, and is told that mounts wait", async (t) => {
@@ -222,7 +237,7 @@ test("status of a host where nothing of it runs, and of one with a control daemo
     stdout.some((line) => /corosync does not run/.test(line)),
     stdout.join("\n"),
   );
-  t.true(stdout.includes("  dlm_controld: does not run: the kernel's DLM is in no cluster"));
+  t.true(stdout.includes("  dlm_controld: does not run on this node"), stdout.join("\n"));
   await o2cbJson(t, "o2cb-status", bare, "status");
   const { kernel } = controldMachine();
   const data = await o2cbJson(t, "o2cb-status", kernel, "status");

@@ -1,5 +1,5 @@
 // A userspace stack in lines, for `o2cb status`.
-import { userCluster, type UserStackStatus } from "../cluster/user-stack.ts";
+import { dlmProblem, isDlmReady, userCluster, type UserStackStatus } from "../cluster/user-stack.ts";
 
 export function userStackLines(user: UserStackStatus, isOnline: boolean): string[] {
   const { stack, transport, corosync, dlm, hasControlDaemon } = user;
@@ -25,9 +25,10 @@ function nodeLine({ number, name, isMember }: UserStackStatus["corosync"]["nodes
   return `node ${number}${name === null ? "" : ` ${name}`}${state}`;
 }
 
-function dlmText({ isLoaded, isConfigured, cluster, recoverCallbacks }: UserStackStatus["dlm"]): string {
+function dlmText(dlm: UserStackStatus["dlm"]): string {
+  const { isLoaded, cluster, recoverCallbacks } = dlm;
   if (!isLoaded) return "the kernel's DLM is not loaded";
-  if (!isConfigured) return "does not run: the kernel's DLM is in no cluster";
+  if (!isDlmReady(dlm)) return dlmProblem(dlm).replace("dlm_controld ", "");
   const mode =
     recoverCallbacks === null
       ? "its mode not known"

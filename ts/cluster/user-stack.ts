@@ -41,8 +41,10 @@ export interface UserStackStatus {
   };
   dlm: {
     isLoaded: boolean;
-    /** whether dlm_controld has set up the kernel's DLM */
+    /** whether dlm_controld has set up the kernel's DLM; what it wrote outlives it */
     isConfigured: boolean;
+    /** whether dlm_controld answers */
+    isRunning: boolean;
     /** as the kernel compares it; null where it has none */
     cluster: string | null;
     /** true: the kernel hears of dead nodes from the DLM; false: a control daemon has to tell it; null: nobody has said */
@@ -66,7 +68,7 @@ export async function describeUserStack(
   stack: string,
   signal?: AbortSignal,
 ): Promise<UserStackStatus> {
-  const [isPluginLoaded, transport, names, settings, isLoaded, lockspaces, hasControlDaemon] =
+  const [isPluginLoaded, transport, names, settings, isLoaded, lockspaces, isRunning, hasControlDaemon] =
     await Promise.all([
       hasPlugin(native, stack, signal),
       transportOf(native, stack, signal),
@@ -74,6 +76,7 @@ export async function describeUserStack(
       readDlmSettings(native, signal),
       exists(native, "/sys/module/dlm", signal),
       listOrNone(native, "/sys/kernel/dlm"),
+      dlmControldAnswers(native, signal),
       answers(native, signal),
     ]);
   const { recoverCallbacks } = settings;
@@ -88,6 +91,7 @@ export async function describeUserStack(
     },
     dlm: {
       isLoaded,
+      isRunning,
       isConfigured: settings.clusterName !== null || recoverCallbacks !== null,
       cluster: names.dlm,
       recoverCallbacks: recoverCallbacks === null ? null : recoverCallbacks !== "0",
@@ -97,6 +101,8 @@ export async function describeUserStack(
   };
 }
 
+/** The name of no volume. */
+const NO_LOCKSPACE = "ocfs2-group-look";
 const NO_MEMBERSHIP = { isQuorate: null, nodes: [] };
 
 async function membership(
@@ -126,6 +132,18 @@ async function orNull<T>(call: Promise<T>): Promise<T | null> {
   }
 }
 
+/** It has an answer for a lockspace that there is not. */
+async function dlmControldAnswers(native: Native, signal: AbortSignal | undefined): Promise<boolean> {
+  try {
+    await native.lockspaceState(NO_LOCKSPACE, { signal });
+    return true;
+  } catch (error) {
+    if (isCode(error, "O2CB_ABORTED")) throw error;
+    // It is there, and says something else.
+    return !isCode(error, "O2CB_SERVICE_UNAVAILABLE");
+  }
+}
+
 /** A connection that says nothing leaves nothing behind (userspace-stack 2.3: only that of a mounter counts). */
 async function answers(native: Native, signal: AbortSignal | undefined): Promise<boolean> {
   try {
@@ -143,6 +161,11 @@ export function userCluster({ dlm, corosync }: UserStackStatus): string | null {
   return dlm.cluster ?? corosync.cluster;
 }
 
+/** Whether dlm_controld runs and has set up the kernel's DLM. */
+export function isDlmReady({ isConfigured, isRunning }: UserStackStatus["dlm"]): boolean {
+  return isConfigured && isRunning;
+}
+
 /** Whether volumes of this stack can be mounted here, but for the quorum, which comes and goes. */
 export function isUserStackOnline({
   isPluginLoaded,
@@ -150,7 +173,7 @@ export function isUserStackOnline({
   dlm,
   hasControlDaemon,
 }: UserStackStatus): boolean {
-  return isPluginLoaded && dlm.isConfigured && (transport === "kernel" || hasControlDaemon);
+  return isPluginLoaded && isDlmReady(dlm) && (transport === "kernel" || hasControlDaemon);
 }
 
 export interface UserStackReady {
@@ -182,15 +205,15 @@ export async function requireUserServices(
 ): Promise<UserStackReady> {
   const end = performance.now() + patienceMs;
   let found = await describeUserStack(native, stack, signal);
-  while (!found.dlm.isConfigured && found.corosync.problem === null && performance.now() < end) {
+  while (!isDlmReady(found.dlm) && found.corosync.problem === null && performance.now() < end) {
     await pause(LOOK_MS, signal);
     found = await describeUserStack(native, stack, signal);
   }
   const { dlm, corosync, transport, hasControlDaemon } = found;
-  if (!dlm.isConfigured)
+  if (!isDlmReady(dlm))
     throw new O2cbError(
       "O2CB_SERVICE_UNAVAILABLE",
-      `dlm_controld does not run on this node: the kernel's DLM, on which the stack '${stack}' stands, is in no cluster${corosync.problem === null ? "" : `; ${corosync.problem}`}`,
+      `${dlmProblem(dlm)}, and the stack '${stack}' stands on it${corosync.problem === null ? "" : `; ${corosync.problem}`}`,
       {
         operation,
         clusterStack: stack,
@@ -200,6 +223,15 @@ export async function requireUserServices(
     );
   const cluster = await requireUserCluster(native, stack, { operation, signal });
   return { cluster, transport, hasControlDaemon, isQuorate: corosync.isQuorate };
+}
+
+/** Why the DLM is not ready, without a full stop. */
+export function dlmProblem({ isConfigured, isRunning }: UserStackStatus["dlm"]): string {
+  if (!isRunning && isConfigured)
+    return "dlm_controld does not answer on this node, though the kernel's DLM still has the cluster that it set";
+  return isRunning
+    ? "dlm_controld runs on this node, and has not set up the kernel's DLM"
+    : "dlm_controld does not run on this node";
 }
 
 /** The control daemon, where volumes are joined through it and it does not answer; null where nothing is missing. */

@@ -123,7 +123,7 @@ export class ControldStack extends ClusterStack<ControldTicket> {
       emit(onStep, {
         step: "warning",
         code,
-        message: `the volume '${ticket.region}' is mounted, but ocfs2_controld could not be told: ${reason}; see that the daemon runs, which no other node recovers the volume without`,
+        message: `the volume '${ticket.region}' is mounted, but ocfs2_controld could not be told: ${reason}; look whether it still runs (systemctl status ocfs2_controld)`,
       });
     }
     release(ticket);

@@ -4,26 +4,19 @@
 
 #![allow(clippy::unwrap_used, clippy::result_large_err)]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod support;
+
 use std::sync::OnceLock;
 
 use ocfs2_group_error::{Code, Result};
 use ocfs2_group_sys::Cancel;
 use ocfs2_group_sys::corosync::cluster_map::{self, LIBRARY, Library};
-
-fn compile() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libcmap-stub.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stub/libcmap.c");
-    let options = ["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-D_GNU_SOURCE", "-o"];
-    let status = Command::new("cc").args(options).arg(&target).arg(source).status().unwrap();
-    assert!(status.success());
-    target
-}
+use support::compile;
 
 fn read(key: &str) -> Result<Option<String>> {
     static STUB: OnceLock<&'static Library> = OnceLock::new();
-    let library = STUB.get_or_init(|| LIBRARY.only_for_tests(&compile()).unwrap());
+    let library =
+        STUB.get_or_init(|| LIBRARY.only_for_tests(&compile("libcmap.c", "libcmap-stub.so", &[])).unwrap());
     cluster_map::read(library, key, &Cancel::new())
 }
 
@@ -31,6 +24,7 @@ fn read(key: &str) -> Result<Option<String>> {
 fn a_text_is_read_as_it_is_and_an_integer_in_decimal() {
     for (key, value) in [
         ("totem.cluster_name", Some("labpc")),
+        ("not.utf8", Some("a\u{fffd}")),
         ("nodelist.node.0.nodeid", Some("3232235777")),
         ("an.int8", Some("-7")),
         ("a.uint64", Some("18446744073709551615")),

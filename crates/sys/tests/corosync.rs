@@ -239,20 +239,6 @@ fn closing_under_those_who_work_is_safe() {
 }
 
 #[test]
-fn a_text_of_the_map() {
-    let library =
-        cluster_map::LIBRARY.only_for_tests(&compile("corosync.c", "libcmap-stub.so", &[])).unwrap();
-    let read = |key: &str| cluster_map::read(library, key, &Cancel::new());
-    assert_eq!(read("totem.cluster_name").unwrap().as_deref(), Some("labpc"));
-    assert_eq!(read("not.set").unwrap(), None);
-    assert_eq!(read("not.utf8").unwrap().as_deref(), Some("a\u{fffd}"));
-    assert_eq!(code(read("no.memory")), Code::NoMemory);
-    for key in ["a.number", "a.null", "ab", "a\0b.c", &"x".repeat(256)] {
-        assert_eq!(code(read(key)), Code::InternalFailure, "{key}");
-    }
-}
-
-#[test]
 fn quorum_is_what_corosync_says() {
     let library = quorum::LIBRARY.only_for_tests(&compile("corosync.c", "libquorum-stub.so", &[])).unwrap();
     assert!(!quorum::read(library, &Cancel::new()).unwrap());
@@ -266,7 +252,8 @@ fn a_corosync_that_does_not_run_or_has_no_time_is_told_apart() {
     let error = ProcessGroup::join(cpg, "plain", &Cancel::new()).err().unwrap();
     assert_eq!(error.code, Code::ServiceUnavailable);
     assert!(error.detail.contains("corosync does not run on this node"), "{error}");
-    let map = cluster_map::LIBRARY.only_for_tests(&absent).unwrap();
+    let absent_map = compile("libcmap.c", "libcmap-absent.so", &["-DABSENT"]);
+    let map = cluster_map::LIBRARY.only_for_tests(&absent_map).unwrap();
     assert_eq!(code(cluster_map::read(map, "totem.cluster_name", &Cancel::new())), Code::ServiceUnavailable);
     let votes = quorum::LIBRARY.only_for_tests(&absent).unwrap();
     assert_eq!(code(quorum::read(votes, &Cancel::new())), Code::ServiceUnavailable);
@@ -286,7 +273,7 @@ fn a_library_that_is_missing_or_lacks_a_function_is_named_with_its_package() {
     assert_eq!((error.code, error.operation), (Code::ServiceUnavailable, "load-libcpg"));
     assert!(error.detail.contains("/nonexistent/libcpg.so.4"), "{error}");
     assert!(error.detail.ends_with("install the package libcpg4"), "{error}");
-    let old = compile("corosync.c", "libcmap-old.so", &["-DWITHOUT_CMAP"]);
-    let error = cluster_map::LIBRARY.only_for_tests(&old).err().unwrap();
-    assert!(error.detail.contains("lacks cmap_initialize"), "{error}");
+    let old = compile("corosync.c", "libcpg-old.so", &["-DWITHOUT_DESCRIPTOR"]);
+    let error = libcpg::LIBRARY.only_for_tests(&old).err().unwrap();
+    assert!(error.detail.contains("lacks cpg_fd_get"), "{error}");
 }

@@ -9,7 +9,13 @@ import type { Native } from "../../native-types.ts";
 import { USER_PLUGIN } from "../../stack/setup.ts";
 import { nameProblem } from "../../stack/user-cluster.ts";
 import { CLASSIC_STACK, openVolume } from "../../volume.ts";
-import { describeUserStack, missingDaemon, type UserStackStatus } from "../user-stack.ts";
+import {
+  describeUserStack,
+  dlmProblem,
+  isDlmReady,
+  missingDaemon,
+  type UserStackStatus,
+} from "../user-stack.ts";
 import { hostUserStack } from "./host-stack.ts";
 import { failure, good, warning, type Check, type CheckContext, type Finding } from "./finding.ts";
 
@@ -146,12 +152,8 @@ function quorumFindings({ corosync: { problem, isQuorate, nodes } }: UserStackSt
 
 function dlmFinding({ stack, dlm, transport }: UserStackStatus): Finding {
   const id = "dlm-controld";
-  if (!dlm.isConfigured)
-    return failure(
-      id,
-      `dlm_controld does not run: the DLM, on which the stack '${stack}' stands, is in no cluster`,
-      START,
-    );
+  if (!isDlmReady(dlm))
+    return failure(id, `${dlmProblem(dlm)}, and the stack '${stack}' stands on it`, START);
   if (dlm.recoverCallbacks === false)
     return warning(
       id,

@@ -1,6 +1,5 @@
 /*
- * A stand-in for libcpg, libcmap and libquorum in tests: the functions that are used, with the declarations of cpg.h, cmap.h and quorum.h, over
- * memory. What a group does is in its name. Any call with a handle that is closed ends the process, and so do two calls with one handle at once.
+ * A stand-in for libcpg and libquorum in tests: the functions that are used, with the declarations of cpg.h and quorum.h, over memory. What a group does is in its name. Any call with a handle that is closed ends the process, and so do two calls with one handle at once.
  *
  * Facts relied on: those that crates/sys/src/corosync and its files state. It models one process alone; ABSENT is a host without corosync,
  * BUSY one whose corosync never has time.
@@ -15,7 +14,6 @@
 #define OK 1
 #define LIBRARY 2
 #define TRY_AGAIN 6
-#define INVALID 7
 #define NOT_EXIST 12
 #define EXIST 14
 #define NODE 0xfffffff0u
@@ -140,12 +138,14 @@ int cpg_finalize(uint64_t handle)
 	return OK;
 }
 
+#ifndef WITHOUT_DESCRIPTOR
 int cpg_fd_get(uint64_t handle, int *fd)
 {
 	struct group *group = enter(handle);
 	*fd = group->pipe[0];
 	return leave(group, OK);
 }
+#endif
 
 int cpg_local_get(uint64_t handle, unsigned *node)
 {
@@ -266,34 +266,6 @@ int cpg_dispatch(uint64_t handle, int how)
 	group->ended = named(group, "lost");
 	return leave(group, OK);
 }
-
-#ifndef WITHOUT_CMAP
-int cmap_initialize(uint64_t *handle)
-{
-	*handle = 77;
-	return first_tries();
-}
-
-int cmap_finalize(uint64_t handle)
-{
-	return handle == 77 ? OK : LIBRARY;
-}
-
-int cmap_get_string(uint64_t handle, const char *key, char **text)
-{
-	if (handle != 77)
-		abort();
-	if (strcmp(key, "totem.cluster_name") == 0)
-		return *text = strdup("labpc"), OK;
-	if (strcmp(key, "not.utf8") == 0)
-		return *text = strdup("a\xff"), OK;
-	if (strcmp(key, "no.memory") == 0)
-		return 8;
-	if (strcmp(key, "a.null") == 0)
-		return *text = NULL, OK;
-	return strcmp(key, "a.number") == 0 ? INVALID : NOT_EXIST;
-}
-#endif
 
 int quorum_initialize(uint64_t *handle, void **callbacks, uint32_t *type)
 {

@@ -1,9 +1,9 @@
-/* A stand-in for libcmap with a few keys, for cluster_map.rs. Only what is declared in cmap.h is assumed of the real one. */
+/* A stand-in for libcmap with a few keys. Only what is declared in cmap.h is assumed of the real one. ABSENT is a host without corosync. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-enum { OK = 1, INVALID_PARAM = 7, NOT_EXIST = 12 };
+enum { OK = 1, LIBRARY = 2, INVALID_PARAM = 7, NOT_EXIST = 12 };
 
 struct entry {
 	const char *key;
@@ -19,6 +19,7 @@ static const double broken = 1.5;
 
 static const struct entry entries[] = {
 	{ "totem.cluster_name", 11, "labpc", 6 },
+	{ "not.utf8", 11, "a\xff", 3 },
 	{ "nodelist.node.0.nodeid", 6, &number, sizeof(number) },
 	{ "an.int8", 1, &negative, sizeof(negative) },
 	{ "a.uint64", 8, &large, sizeof(large) },
@@ -29,7 +30,11 @@ static const struct entry entries[] = {
 int cmap_initialize(uint64_t *handle)
 {
 	*handle = 77;
+#ifdef ABSENT
+	return LIBRARY;
+#else
 	return OK;
+#endif
 }
 
 int cmap_finalize(uint64_t handle)

@@ -1,5 +1,7 @@
 //! For the tests over stand-ins for C libraries: compiling them, and working on threads as the binding does.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
