@@ -115,6 +115,7 @@ export class ControlDaemon {
     signal.throwIfAborted();
     const { listener } = parts;
     if (listener !== null) await listen(this.#native, listener, signal, this.#options.listen);
+    signal.throwIfAborted();
     const { stack, cluster, mode, recovery } = found;
     this.#tell({
       event: "ready",
