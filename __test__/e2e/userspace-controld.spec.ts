@@ -226,6 +226,7 @@ scenario(
     t.timeout(300_000);
     const [a, b] = pair();
     await Promise.all([a, b].map((node) => node.run("mount -t ocfs2 /dev/vda /vol")));
+    await a.run("dmesg -C");
     await b.powerOff();
     await daemons[0]?.waitForOutput(/frozen/);
     const refused = await mountJson(a, "/dev/vda", "/again");
