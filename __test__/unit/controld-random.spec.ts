@@ -171,7 +171,7 @@ for (const registers of [true, false])
         world.end();
         for (const status of world.statuses) seen.add(status);
       }),
-      { numRuns: 2000, verbose: 1 },
+      { numRuns: 20_000, verbose: 1 },
     );
     t.deepEqual(
       [...seen].toSorted((one, other) => one - other),
