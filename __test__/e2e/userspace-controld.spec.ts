@@ -10,6 +10,7 @@ import {
   bootUserspace,
   CLUSTER,
   mountJson,
+  pairOf,
   startServices,
   stopServices,
   told,
@@ -29,11 +30,7 @@ const both = shared((t) =>
   bootUserspace(t, { nodes: 2, disks: [{ mib: 256 }, { mib: 256 }], limitSeconds: 1200 }),
 );
 
-function pair(): [Node, Node] {
-  const [a, b] = both.get().nodes;
-  if (a === undefined || b === undefined) throw new Error("two nodes are needed");
-  return [a, b];
-}
+const pair = (): [Node, Node] => pairOf(both.get());
 
 let daemons: Command[] = [];
 let uuid = "";

@@ -6,6 +6,7 @@ import {
   bootUserspace,
   CLUSTER,
   needBoth,
+  pairOf,
   startServices,
   stopServices,
   waitForQuorum,
@@ -27,11 +28,7 @@ function speaker(node: Node, body: string): Command {
   return node.start([...script, body]);
 }
 
-function pair(): [Node, Node] {
-  const [a, b] = both.get().nodes;
-  if (a === undefined || b === undefined) throw new Error("two nodes are needed");
-  return [a, b];
-}
+const pair = (): [Node, Node] => pairOf(both.get());
 
 scenario("a host without the services, and dlm_controld with a file system's daemon", async (t) => {
   t.timeout(300_000);

@@ -8,6 +8,7 @@ import {
   CLUSTER,
   mountJson,
   needBoth,
+  pairOf,
   startServices,
   stopServices,
   told,
@@ -20,11 +21,7 @@ const both = shared((t) =>
   bootUserspace(t, { nodes: 2, disks: [{ mib: 256 }, { mib: 256 }], limitSeconds: 1200 }),
 );
 
-function pair(): [Node, Node] {
-  const [a, b] = both.get().nodes;
-  if (a === undefined || b === undefined) throw new Error("two nodes are needed");
-  return [a, b];
-}
+const pair = (): [Node, Node] => pairOf(both.get());
 
 const stamp = { stack: "pcmk", cluster: CLUSTER };
 

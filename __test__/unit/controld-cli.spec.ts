@@ -57,6 +57,7 @@ function over(native: FakeNative): Parameters<typeof controldJob>[0] {
   return () => Promise.resolve({ ControlDaemon: Here });
 }
 
+// One after the other: the signals of one test are those of the whole process.
 test.serial("a signal is ignored, each time with a sentence, until the volume is unmounted", async (t) => {
   const node = addNode(new FakeCorosync(), 1);
   const native = node.kernel.process();
@@ -87,7 +88,7 @@ test.serial("a signal is ignored, each time with a sentence, until the volume is
   t.is(err.length, 4, err.join("\n"));
 });
 
-test("--json writes events alone, each as the schema has it", async (t) => {
+test.serial("--json writes events alone, each as the schema has it", async (t) => {
   const schema = JSON.parse(
     readFileSync(new URL("../../docs/schemas/controld.json", import.meta.url), "utf8"),
   );
@@ -110,7 +111,7 @@ test("--json writes events alone, each as the schema has it", async (t) => {
   t.is(kinds.length, 12);
 });
 
-test("events of a life with everything in it fit the schema, and all kinds are seen", async (t) => {
+test.serial("events of a life with everything in it fit the schema, and all kinds are seen", async (t) => {
   const schema = JSON.parse(
     readFileSync(new URL("../../docs/schemas/controld.json", import.meta.url), "utf8"),
   );
@@ -161,7 +162,7 @@ const failing = (code: ErrorCode) => () =>
     },
   });
 
-test("the status says whether another start could help", async (t) => {
+test.serial("the status says whether another start could help", async (t) => {
   for (const code of [
     "O2CB_UNSAFE_KERNEL",
     "O2CB_INVALID_STACK_NAME",
@@ -179,7 +180,7 @@ test("the status says whether another start could help", async (t) => {
   }
 });
 
-test("a refused kernel is refused in words that say what to do", async (t) => {
+test.serial("a refused kernel is refused in words that say what to do", async (t) => {
   const native = addNode(new FakeCorosync(), 1).kernel.process();
   const { status, err } = await run([], native, over(native));
   t.is(status, 6);

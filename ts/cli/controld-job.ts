@@ -10,6 +10,7 @@ import { isCode, type ErrorCode } from "../errors.ts";
 import { throwIfAborted } from "../membership.ts";
 import type { Native } from "../native-types.ts";
 import { UsageError, type Arguments } from "./argv.ts";
+import { eventOptions } from "./event-options.ts";
 import type { Statuses } from "./exit-status.ts";
 import type { Job } from "./job.ts";
 import { tellReady } from "./service-manager.ts";
@@ -48,20 +49,7 @@ export const controldSyntax: CommandSyntax = {
       description:
         "never tell the kernel of a death: a volume of which a node has died stands still on all nodes, and nobody is let in any more",
     },
-    {
-      key: "json",
-      short: null,
-      long: "json",
-      kind: "flag",
-      description: "write each event as a line of JSON",
-    },
-    {
-      key: "verbose",
-      short: "v",
-      long: "verbose",
-      kind: "count",
-      description: "tell each event, and more about errors",
-    },
+    ...eventOptions,
   ],
   examples: [["See what it does", "ocfs2_controld --foreground -v"]],
 };

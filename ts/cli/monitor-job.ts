@@ -5,6 +5,7 @@
 import type { Native } from "../native-types.ts";
 import type { MonitorEvent } from "../region/audit-types.ts";
 import type { OnStep } from "../steps.ts";
+import { eventOptions } from "./event-options.ts";
 import { oneFailure } from "./exit-status.ts";
 import type { Job } from "./job.ts";
 import type { CommandSyntax } from "./syntax.ts";
@@ -32,20 +33,7 @@ export const monitorSyntax: CommandSyntax = {
       kind: "flag",
       description: "leave what earlier crashes left behind as it is, and only watch",
     },
-    {
-      key: "json",
-      short: null,
-      long: "json",
-      kind: "flag",
-      description: "write each event as a line of JSON",
-    },
-    {
-      key: "verbose",
-      short: "v",
-      long: "verbose",
-      kind: "count",
-      description: "tell each event, and more about errors",
-    },
+    ...eventOptions,
   ],
   examples: [["See what it does", "o2cb monitor -v"]],
 };

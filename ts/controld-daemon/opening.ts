@@ -3,11 +3,11 @@ import { createServer, type Server } from "node:net";
 import { CONTROLD_SOCKET } from "../controld/connection.ts";
 import { isErrno, O2cbError } from "../errors.ts";
 import type { ByteChannel, ControlDevice } from "../native-types.ts";
+import { miscPlaces, PLUGIN_CONTROL } from "../stack/misc-devices.ts";
 import type { DaemonNative } from "./services.ts";
 import type { Version } from "./versions.ts";
 
-/** As udev names it, and where a devtmpfs alone has it. */
-const CONTROL_DEVICES = ["/dev/misc/ocfs2_control", "/dev/ocfs2_control"] as const;
+const CONTROL_DEVICES = miscPlaces(PLUGIN_CONTROL);
 const BACKLOG = 128;
 
 /** Errors: O2CB_SERVICE_UNAVAILABLE where there is none, O2CB_PERMISSION_DENIED, O2CB_BAD_VERSION. */

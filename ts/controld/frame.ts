@@ -9,7 +9,7 @@
 import { constants } from "node:os";
 import { O2cbError } from "../errors.ts";
 import { isKeyword, MESSAGES, type Message } from "./messages.ts";
-import { shown } from "./words.ts";
+import { quoted } from "../words.ts";
 
 export const FRAME_BYTES = 256;
 
@@ -55,7 +55,7 @@ export function decodeFrame(frame: Uint8Array): Message {
   const length = end === -1 ? MAX_TEXT_BYTES : end;
   const text = Buffer.from(frame.buffer, frame.byteOffset, length).toString();
   const [keyword, afterKeyword] = cut(text);
-  if (!isKeyword(keyword)) throw unreadable(`${shown(keyword)} is no message of the protocol`);
+  if (!isKeyword(keyword)) throw unreadable(`${quoted(keyword)} is no message of the protocol`);
   const { fields } = MESSAGES[keyword];
   const message: Record<string, string> = { keyword };
   let rest = afterKeyword;
@@ -65,7 +65,7 @@ export function decodeFrame(frame: Uint8Array): Message {
     message[field] = word;
     rest = after;
   }
-  if (rest !== null) throw unreadable(`${keyword} has an argument: ${shown(rest)}`);
+  if (rest !== null) throw unreadable(`${keyword} has an argument: ${quoted(rest)}`);
   return message as Message;
 }
 

@@ -5,7 +5,7 @@
 // count, an empty item, an item too many and any other message are faults of the peer.
 import { O2cbError } from "../errors.ts";
 import { readCount, readNumber, type Message } from "./messages.ts";
-import { shown } from "./words.ts";
+import { quoted } from "../words.ts";
 
 /** More than any daemon has to tell (a full DUMP has about 4200), and little enough to be kept. */
 export const MAX_ITEMS = 65_536;
@@ -36,7 +36,7 @@ export class ListReader {
   #announce(text: string): ListProgress {
     if (this.#count !== null) throw wrong("the number of items comes a second time");
     const count = readCount(text);
-    if (count === null) throw wrong(`${shown(text)} is no number of items`);
+    if (count === null) throw wrong(`${quoted(text)} is no number of items`);
     if (count > MAX_ITEMS) throw wrong(`it announces ${count} items, and no list has more than ${MAX_ITEMS}`);
     this.#count = count;
     return { kind: "more" };
@@ -64,7 +64,7 @@ export class ListReader {
 export function statusNumber(text: string): number {
   const number = readNumber(text);
   if (typeof number === "number") return number;
-  throw new O2cbError("O2CB_BAD_MESSAGE", `a STATUS carries ${shown(text)} instead of a number`, {
+  throw new O2cbError("O2CB_BAD_MESSAGE", `a STATUS carries ${quoted(text)} instead of a number`, {
     operation: "read-message",
   });
 }

@@ -7,7 +7,7 @@ import { errnoName, O2cbError, type O2cbErrorFields } from "../errors.ts";
 import type { Status } from "./connection.ts";
 import { FRAME_BYTES } from "./frame.ts";
 import type { Keyword } from "./messages.ts";
-import { shown } from "./words.ts";
+import { quoted } from "../words.ts";
 
 interface Meaning {
   cause: string;
@@ -18,7 +18,7 @@ interface Meaning {
 
 type Request = Extract<Keyword, "MOUNT" | "MRESULT" | "UNMOUNT" | "LISTFS" | "LISTCLUSTERS" | "DUMP">;
 
-const LOOK_AT_LOG = "look at the daemon's log (journalctl -u ocfs2_controld)";
+const LOOK_AT_LOG = "look at the daemon's log (journalctl -u ocfs2-controld)";
 
 /** By number; the first meaning that is of the request, or of any. */
 const meanings: Readonly<Record<number, readonly (Meaning & { of?: Request })[]>> = {
@@ -112,7 +112,7 @@ function numberName(number: number): string {
 
 /** `EBUSY: 'it is being joined'` */
 export function statusWords({ number, text }: Status): string {
-  return text === "" ? numberName(number) : `${numberName(number)}: ${shown(text, FRAME_BYTES)}`;
+  return text === "" ? numberName(number) : `${numberName(number)}: ${quoted(text, FRAME_BYTES)}`;
 }
 
 function meaningOf(request: Request, number: number): Meaning {

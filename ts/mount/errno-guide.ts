@@ -11,7 +11,8 @@ import { CLASSIC_STACK } from "../volume.ts";
 import { CHECK_NETWORK, clues, FSCK, LOOK_AT_LOG, NAME_THIS_HOST } from "./errno-clues.ts";
 import type { Answer, MountFacts } from "./errno-clues.ts";
 import { userStackAnswers } from "./errno-user-stack.ts";
-import { isOcfs2Option, optionName, quoted } from "./options-ocfs2.ts";
+import { quoted } from "../words.ts";
+import { isOcfs2Option, optionName } from "./options-ocfs2.ts";
 import { securityNames } from "./options-table.ts";
 
 export type { MountFacts } from "./errno-clues.ts";
@@ -151,7 +152,7 @@ function strangeOptions(errno: string, facts: MountFacts): Answer | undefined {
     .map(optionName)
     .filter((name) => !isOcfs2Option(name) && !securityNames.has(name));
   if (strange.length === 0) return undefined;
-  const names = strange.map(quoted).join(", ");
+  const names = strange.map((name) => quoted(name)).join(", ");
   return [
     `probably for ${names}, which OCFS2 does not know`,
     `leave ${names} out, or have it ignored with mount -s`,

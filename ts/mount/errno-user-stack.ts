@@ -3,6 +3,7 @@
 // Facts relied on: userspace-stack 8 (the errnos and when they come), 6.3 (a tool has the lockspace of the volume's name: EEXIST here, EPROTO
 // elsewhere), 3.2 (ESRCH without callbacks and without a control daemon; EINVAL for a newer locking protocol). EUNATCH is the DLM's answer where
 // dlm_controld has told it of the cluster and does not run any more. Pure: see errno-guide.ts.
+import { restamp } from "../stack/user-cluster.ts";
 import type { Answer, MountFacts } from "./errno-clues.ts";
 import { LOOK_AT_LOG } from "./errno-clues.ts";
 
@@ -16,7 +17,7 @@ const killedTool = (uuid: string | undefined, where: string): string =>
 export const userStackAnswers: Record<string, (facts: MountFacts) => Answer> = {
   EBADR: ({ cluster, runningCluster, device }) => [
     `the volume belongs to ${cluster === null ? "no cluster" : `the cluster '${cluster}'`}, and ${runningCluster ? `'${runningCluster}'` : "another one"} is running here`,
-    `run the cluster that the volume names, or give it the running one's stamp while nobody has it mounted: tunefs.ocfs2 --update-cluster-stack '${device}'`,
+    restamp(device),
   ],
   EBUSY: ({ stack, runningStack, mountedOn, device }) => {
     if (runningStack && runningStack !== stack)

@@ -3,6 +3,7 @@
 // Facts relied on: the token table of linux fs/ocfs2/super.c (commands 1.2, kernel-abi 7.1), the same in 6.1, 6.12 and 7.2.
 // Numbers are read as in C (0x and 0 prefixes) into an int. The kernel ignores reservation levels above 8 and
 // slots that do not exist without a word; here they are refused. Only what is wrong on every kernel is refused.
+import { quoted } from "../words.ts";
 import { O2cbError } from "../errors.ts";
 
 const INT_MAX = 2 ** 31 - 1;
@@ -55,14 +56,6 @@ export function oppositeOf(name: string): string | undefined {
 export function optionName(option: string): string {
   const at = option.indexOf("=");
   return at < 0 ? option : option.slice(0, at);
-}
-
-/** Text from outside as it may stand in a sentence: short, and without anything that disturbs a terminal. */
-export function quoted(text: string): string {
-  const visible = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => {
-    return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
-  });
-  return visible.length > 60 ? `'${visible.slice(0, 59)}…'` : `'${visible}'`;
 }
 
 export function badOption(message: string, remedy?: string): O2cbError {

@@ -6,14 +6,8 @@
 //
 // Pure: nothing is read and nothing is asked. The C tool's translation of user names in uid= is left out, since OCFS2 has no
 // such option; so is its question on `nocluster`: whoever mounts decides what the flag means.
-import {
-  badOption,
-  checkOcfs2Option,
-  isOcfs2Option,
-  oppositeOf,
-  optionName,
-  quoted,
-} from "./options-ocfs2.ts";
+import { quoted } from "../words.ts";
+import { badOption, checkOcfs2Option, isOcfs2Option, oppositeOf, optionName } from "./options-ocfs2.ts";
 import { flagWords, impliedFlags, isUserSpace, MS, securityNames, treeWords } from "./options-table.ts";
 
 export { flagsAsWords } from "./options-table.ts";

@@ -11,7 +11,7 @@ import { constants } from "node:os";
 import { errnoName, isErrno, O2cbError } from "../errors.ts";
 import type { MountEntry, Native, PathFacts } from "../native-types.ts";
 import { isOurProgram, leavingProgram } from "../region/hb-ctl-path.ts";
-import { hasLiveSuperblock } from "../region/liveness.ts";
+import { DISMOUNT_PATIENCE_MS, hasLiveSuperblock } from "../region/liveness.ts";
 import { noteMount } from "../region/observe.ts";
 import { FILESYSTEM_TYPE, sameDevice, visibleMounts } from "../region/superblock.ts";
 import { leaveControldMount } from "../stack/leave-controld.ts";
@@ -44,8 +44,6 @@ export interface UnmountVolumeResult {
 }
 
 const UNMOUNT = { FORCE: 1, DETACH: 2, NOFOLLOW: 8 } as const;
-/** umount2 of the last plain mount returns after the claim is free; of a lazy one its last user may still be on its way (measured: 4.2 s). */
-const PATIENCE_MS = 15_000;
 
 /**
  * Errors: O2CB_NOT_MOUNTED, O2CB_UNMOUNT_FAILED (busy and the like, with the remedy). A leave that fails after the unmount is
@@ -170,7 +168,7 @@ async function leaveOnce({
   program,
   onStep,
 }: Leaving): Promise<"left" | "still-in-use"> {
-  const device = { device: entry.source, deviceNumber: entry.device, patienceMs: PATIENCE_MS };
+  const device = { device: entry.source, deviceNumber: entry.device, patienceMs: DISMOUNT_PATIENCE_MS };
   if (group.kind === "region")
     return leaveMount(native, { ...group, ...device, kernelLeaves: program !== null }, { onStep });
   // The C tool leaves only where the kernel has no recovery callbacks (userspace-stack 4.2), and a group that is left already may be left again.

@@ -10,7 +10,7 @@ import { exists, readHint } from "../attributes.ts";
 import { isCode, O2cbError } from "../errors.ts";
 import { requireHostNamespaces } from "../namespaces.ts";
 import type { DeviceNumber, Held, Native, RegionLock } from "../native-types.ts";
-import { hasLiveSuperblock } from "../region/liveness.ts";
+import { DISMOUNT_PATIENCE_MS, hasLiveSuperblock } from "../region/liveness.ts";
 import { withRegionLock } from "../region/lock.ts";
 import { forgetRecord, heartbeatThread, newRecord, writeRecord, type JoinRecord } from "../region/record.ts";
 import { ensureRegion, regionDirectory, type RegionContext, type RegionOrigin } from "../region/region.ts";
@@ -20,7 +20,7 @@ import { lockVolume } from "../region/volume-lock.ts";
 import { emit, type HeartbeatMode, type OnStep } from "../steps.ts";
 import { CLASSIC_STACK } from "../volume.ts";
 import { isLive, localNode, runningCluster, type LocalNode, type RunningCluster } from "./cluster.ts";
-import { ClusterStack, MOUNT_SERVICE, type JoinRequest, type Ticket } from "./cluster-stack.ts";
+import { ClusterStack, MOUNT_SERVICE, refuseLocal, type JoinRequest, type Ticket } from "./cluster-stack.ts";
 import { leaveMount } from "./leave-mount.ts";
 
 export interface ClassicTicket extends Ticket {
@@ -40,9 +40,6 @@ export interface ClassicTicket extends Ticket {
   record: JoinRecord | null;
   readonly request: JoinRequest;
 }
-
-/** How long the last user of a lazily unmounted superblock may take to let the device go (measured: 4.2 s, kernel 6.1). */
-const DISMOUNT_PATIENCE_MS = 15_000;
 
 export class ClassicStack extends ClusterStack<ClassicTicket> {
   readonly label = CLASSIC_STACK;
@@ -249,14 +246,9 @@ export class ClassicStack extends ClusterStack<ClassicTicket> {
   }
 }
 
-function checkStamp({ volume }: JoinRequest, cluster: RunningCluster): void {
-  if (volume.isLocal) {
-    throw new O2cbError(
-      "O2CB_BAD_DEVICE",
-      `the volume on '${volume.device}' is formatted for one node only: it has no group to join`,
-      { operation: "begin-join", path: volume.device, region: volume.uuid },
-    );
-  }
+function checkStamp(request: JoinRequest, cluster: RunningCluster): void {
+  const { volume } = request;
+  refuseLocal(request, CLASSIC_STACK);
   if (volume.cluster !== null && volume.cluster !== cluster.name) {
     throw new O2cbError(
       "O2CB_INVALID_CLUSTER_NAME",

@@ -126,3 +126,13 @@ function checkService(service: string): void {
     );
   }
 }
+
+/** Errors: O2CB_BAD_DEVICE. */
+export function refuseLocal({ volume }: JoinRequest, clusterStack: string): void {
+  if (!volume.isLocal) return;
+  throw new O2cbError(
+    "O2CB_BAD_DEVICE",
+    `the volume on '${volume.device}' is formatted for one node only: it has no group to join`,
+    { operation: "begin-join", path: volume.device, region: volume.uuid, clusterStack },
+  );
+}

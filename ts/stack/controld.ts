@@ -15,11 +15,13 @@ import type { Connection, Status } from "../controld/connection.ts";
 import { ALREADY_MOUNTED } from "../controld/messages.ts";
 import { refusal } from "../controld/refusals.ts";
 import type { DeviceNumber, Held, Native } from "../native-types.ts";
+import { DISMOUNT_PATIENCE_MS } from "../region/liveness.ts";
 import { devicePath } from "../region/superblock.ts";
 import { lockVolume } from "../region/volume-lock.ts";
 import { emit, type OnStep } from "../steps.ts";
-import { ClusterStack, MOUNT_SERVICE, type JoinRequest, type Ticket } from "./cluster-stack.ts";
+import { ClusterStack, MOUNT_SERVICE, refuseLocal, type JoinRequest, type Ticket } from "./cluster-stack.ts";
 import { leaveControldMount, takeBack } from "./leave-controld.ts";
+import { otherCluster } from "./user-cluster.ts";
 
 export interface ControldTicket extends Ticket {
   readonly transport: "controld";
@@ -31,9 +33,6 @@ export interface ControldTicket extends Ticket {
   /** held from begin to complete by mounts */
   volumeLock: Held | null;
 }
-
-/** How long the last user of a lazily unmounted superblock may take to let the device go, as for the classic stack. */
-const DISMOUNT_PATIENCE_MS = 15_000;
 
 export class ControldStack extends ClusterStack<ControldTicket> {
   readonly label: string;
@@ -47,13 +46,7 @@ export class ControldStack extends ClusterStack<ControldTicket> {
 
   protected async _begin(request: JoinRequest): Promise<ControldTicket> {
     const { volume, service, signal, onStep } = request;
-    if (volume.isLocal) {
-      throw new O2cbError(
-        "O2CB_BAD_DEVICE",
-        `the volume on '${volume.device}' is formatted for one node only: it has no group to join`,
-        { operation: "begin-join", path: volume.device, region: volume.uuid, clusterStack: this.label },
-      );
-    }
+    refuseLocal(request, this.label);
     const device = await this.#pathForDaemon(request);
     const volumeLock =
       service === MOUNT_SERVICE ? await lockVolume(this.native, volume.uuid, { signal, onStep }) : null;
@@ -123,7 +116,7 @@ export class ControldStack extends ClusterStack<ControldTicket> {
       emit(onStep, {
         step: "warning",
         code,
-        message: `the volume '${ticket.region}' is mounted, but ocfs2_controld could not be told: ${reason}; look whether it still runs (systemctl status ocfs2_controld)`,
+        message: `the volume '${ticket.region}' is mounted, but ocfs2_controld could not be told: ${reason}; look whether it still runs (systemctl status ocfs2-controld)`,
       });
     }
     release(ticket);
@@ -196,20 +189,10 @@ export class ControldStack extends ClusterStack<ControldTicket> {
       path: volume.device,
       region: volume.uuid,
       clusterStack: this.label,
-      cluster: running,
     };
     if (volume.cluster !== null && (running === undefined || volume.cluster === running))
       return volume.cluster;
-    throw new O2cbError(
-      "O2CB_INVALID_CLUSTER_NAME",
-      volume.cluster === null
-        ? `the volume on '${volume.device}' names no cluster, and '${running ?? "another"}' is running here`
-        : `the volume on '${volume.device}' belongs to the cluster '${volume.cluster}', and '${running}' is running here`,
-      {
-        ...fields,
-        remedy: `run the cluster that the volume names, or give it the running one's stamp while nobody has it mounted: tunefs.ocfs2 --update-cluster-stack '${volume.device}'`,
-      },
-    );
+    throw otherCluster(volume, running, fields);
   }
 
   /** A path of the device that the daemon can look at, from its own directory and in a frame's words. */

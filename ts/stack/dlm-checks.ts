@@ -12,17 +12,16 @@ import type { Native } from "../native-types.ts";
 import { emit, type OnStep } from "../steps.ts";
 import type { Volume } from "../volume.ts";
 import { CONFIGFS_BASES } from "./detect.ts";
+import { DLM_CONTROL, isMiscDevice, MISC_FILE, MISC_MAJOR, miscMinor, miscPlaces } from "./misc-devices.ts";
 import { readDlmSettings } from "./transport.ts";
-import { nameProblem } from "./user-cluster.ts";
+import { nameProblem, otherCluster } from "./user-cluster.ts";
 
 export interface DlmCheckOptions {
   signal?: AbortSignal | undefined;
   onStep?: OnStep | undefined;
 }
 
-const CONTROL_DEVICE = "dlm-control";
-const MISC_MAJOR = 10;
-const DEVICE_PATHS = [`/dev/misc/${CONTROL_DEVICE}`, `/dev/${CONTROL_DEVICE}`];
+const DEVICE_PATHS = miscPlaces(DLM_CONTROL);
 /** The first whose lockspaces can have recovery callbacks. */
 const LEAST_VERSION = 6;
 
@@ -48,15 +47,14 @@ export async function checkDlm(native: Native, volume: Volume, options: DlmCheck
 
 /** The number of the DLM's control device. Setting up the stack has loaded its plugin, which brings the DLM along. */
 async function controlMinor(native: Native, fields: O2cbErrorFields, signal?: AbortSignal): Promise<number> {
-  const text = (await readOptional(native, "/proc/misc", signal)) ?? "";
-  const line = text.split("\n").find((one) => one.trim().split(/\s+/)[1] === CONTROL_DEVICE);
-  if (line !== undefined) return Number.parseInt(line, 10);
+  const minor = miscMinor((await readOptional(native, MISC_FILE, signal)) ?? "", DLM_CONTROL);
+  if (minor !== null) return minor;
   throw new O2cbError(
     "O2CB_MODULE_NOT_LOADED",
     "the kernel has no DLM: its control device is not among those of /proc/misc",
     {
       ...fields,
-      path: "/proc/misc",
+      path: MISC_FILE,
       remedy: "see what `modprobe dlm` says, or install the package that holds the module for this kernel",
     },
   );
@@ -101,16 +99,9 @@ async function checkVersion(
   );
 }
 
-/** The first of the two places that has this very device: what an earlier boot left there may be another. */
+/** The first of the two places that has this very device. */
 async function findNode(native: Native, minor: number, signal?: AbortSignal): Promise<string | null> {
-  for (const path of DEVICE_PATHS) {
-    try {
-      const { kind, represents } = await native.inspectPath(path, null, { signal });
-      if (kind === "character" && represents?.major === MISC_MAJOR && represents.minor === minor) return path;
-    } catch (error) {
-      if (!isErrno(error, "ENOENT", "ENOTDIR", "ELOOP")) throw error;
-    }
-  }
+  for (const path of DEVICE_PATHS) if (await isMiscDevice(native, path, minor, signal)) return path;
   return null;
 }
 
@@ -142,23 +133,13 @@ async function checkSettings(native: Native, fields: O2cbErrorFields, signal?: A
 
 /** The kernel compares the names and answers EBADR (userspace-stack 8). */
 function checkName(volume: Volume, running: string, fields: O2cbErrorFields): void {
-  const { device, cluster } = volume;
-  if (cluster === running) return;
+  if (volume.cluster === running) return;
   const problem = nameProblem(running);
-  throw new O2cbError(
-    "O2CB_INVALID_CLUSTER_NAME",
-    cluster === null
-      ? `the volume on '${device}' names no cluster, and '${running}' is running here`
-      : `the volume on '${device}' belongs to the cluster '${cluster}', and '${running}' is running here`,
-    {
-      ...fields,
-      cluster: running,
-      remedy:
-        problem !== null
-          ? `give the cluster another cluster_name in corosync.conf on all nodes, since no volume can carry this one: ${problem}`
-          : `run the cluster that the volume names, or give it the running one's stamp while nobody has it mounted: tunefs.ocfs2 --update-cluster-stack '${device}'`,
-    },
-  );
+  const rename =
+    problem === null
+      ? undefined
+      : `give the cluster another cluster_name in corosync.conf on all nodes, since no volume can carry this one: ${problem}`;
+  throw otherCluster(volume, running, fields, rename);
 }
 
 /** Without quorum the kernel waits inside mount(2) (userspace-stack 6.1): no refusal, since the other nodes may come. */

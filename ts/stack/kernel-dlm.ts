@@ -11,7 +11,7 @@ import type { DeviceNumber, Held, Native } from "../native-types.ts";
 import { hasLiveSuperblock } from "../region/liveness.ts";
 import { lockVolume } from "../region/volume-lock.ts";
 import { emit } from "../steps.ts";
-import { ClusterStack, MOUNT_SERVICE, type JoinRequest, type Ticket } from "./cluster-stack.ts";
+import { ClusterStack, MOUNT_SERVICE, refuseLocal, type JoinRequest, type Ticket } from "./cluster-stack.ts";
 import { checkDlm } from "./dlm-checks.ts";
 
 export interface KernelDlmTicket extends Ticket {
@@ -31,13 +31,7 @@ export class KernelDlmStack extends ClusterStack<KernelDlmTicket> {
 
   protected async _begin(request: JoinRequest): Promise<KernelDlmTicket> {
     const { volume, service, signal, onStep } = request;
-    if (volume.isLocal) {
-      throw new O2cbError(
-        "O2CB_BAD_DEVICE",
-        `the volume on '${volume.device}' is formatted for one node only: it has no group to join`,
-        { operation: "begin-join", path: volume.device, region: volume.uuid, clusterStack: this.label },
-      );
-    }
+    refuseLocal(request, this.label);
     const cluster = await checkDlm(this.native, volume, { signal, onStep });
     emit(onStep, { step: "cluster", cluster, mode: "none", node: null, nodeNumber: null });
     return {

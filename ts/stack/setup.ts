@@ -22,6 +22,7 @@ import {
   type DetectOptions,
   type RunningStack,
 } from "./detect.ts";
+import { MISC_FILE, miscMinor, PLUGIN_CONTROL } from "./misc-devices.ts";
 import { ACTIVE_PLUGIN, beatingRegions } from "./stack-holders.ts";
 import { stackRefused } from "./stack-refused.ts";
 
@@ -115,8 +116,10 @@ async function loadPlugin(native: Native, stack: string, options: SetupOptions):
 /** Whether the kernel has the plugin of a stack loaded, as far as it can be told of o2cb's. */
 export async function hasPlugin(native: Native, stack: string, signal?: AbortSignal): Promise<boolean> {
   if (stack === CLASSIC_STACK) return exists(native, `/sys/module/${CLASSIC_PLUGIN}`, signal);
-  const misc = (await readHint(native, "/proc/misc")) ?? "";
-  return /\socfs2_control$/m.test(misc) || (await exists(native, `/sys/module/${USER_PLUGIN}`, signal));
+  const misc = (await readHint(native, MISC_FILE)) ?? "";
+  return (
+    miscMinor(misc, PLUGIN_CONTROL) !== null || (await exists(native, `/sys/module/${USER_PLUGIN}`, signal))
+  );
 }
 
 async function switchLabel(

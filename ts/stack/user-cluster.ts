@@ -7,8 +7,9 @@
 // cmap_keys(8): runtime.members.NODE.status is `joined` for a member, and another word, or missing, for all others.
 //
 // corosync that was given another name later goes on with both: then nobody can say which one is meant.
-import { isCode, O2cbError } from "../errors.ts";
+import { isCode, O2cbError, type O2cbErrorFields } from "../errors.ts";
 import type { Native } from "../native-types.ts";
+import type { Volume } from "../volume.ts";
 import { readDlmSettings } from "./transport.ts";
 
 export const CLUSTER_NAME_KEY = "totem.cluster_name";
@@ -96,6 +97,29 @@ export function nameProblem(name: string): string | null {
   const bytes = Buffer.byteLength(name);
   if (bytes > CLUSTER_NAME_BYTES) return `it has ${bytes} bytes, and there is room for ${CLUSTER_NAME_BYTES}`;
   return /[\s\p{Cc}]/u.test(name) ? "it has blanks or control characters" : null;
+}
+
+/** A volume of another cluster than `running`, or of none. The code is O2CB_INVALID_CLUSTER_NAME; `remedy` takes the place of the usual one. */
+export function otherCluster(
+  { device, cluster }: Pick<Volume, "device" | "cluster">,
+  running: string | undefined,
+  fields: O2cbErrorFields,
+  remedy: string = restamp(device),
+): O2cbError {
+  const whose =
+    cluster === null
+      ? `names no cluster, and '${running ?? "another"}'`
+      : `belongs to the cluster '${cluster}', and '${running}'`;
+  return new O2cbError("O2CB_INVALID_CLUSTER_NAME", `the volume on '${device}' ${whose} is running here`, {
+    ...fields,
+    cluster: running,
+    remedy,
+  });
+}
+
+/** What to do about a volume of another cluster. */
+export function restamp(device: string): string {
+  return `run the cluster that the volume names, or give it the running one's stamp while nobody has it mounted: tunefs.ocfs2 --update-cluster-stack '${device}'`;
 }
 
 export interface CorosyncNode {

@@ -212,3 +212,10 @@ export async function mountJson(
 ): Promise<Told> {
   return told(await node.try(["/sbin/mount.ocfs2", device, directory, "-o", options, "--json"]));
 }
+
+/** The two nodes of a lab that has booted. */
+export function pairOf({ nodes }: Pick<Userspace, "nodes">): [Node, Node] {
+  const [a, b] = nodes;
+  if (a === undefined || b === undefined) throw new Error("two nodes are needed");
+  return [a, b];
+}

@@ -6,6 +6,15 @@
 // ocfs2_dlmfs makes the C tools take dlmfs, which never works beside callbacks). /proc/misc has a line `MINOR NAME` for each device.
 import { exists, readHint } from "../../attributes.ts";
 import type { Native } from "../../native-types.ts";
+import {
+  DLM_CONTROL,
+  isMiscDevice,
+  MISC_FILE,
+  MISC_MAJOR,
+  miscMinor,
+  miscPlaces,
+  PLUGIN_CONTROL,
+} from "../../stack/misc-devices.ts";
 import { USER_PLUGIN } from "../../stack/setup.ts";
 import { nameProblem } from "../../stack/user-cluster.ts";
 import { CLASSIC_STACK, openVolume } from "../../volume.ts";
@@ -66,15 +75,15 @@ function pluginFinding({ stack, isPluginLoaded }: UserStackStatus): Finding {
 
 /** Of the DLM's, and of the plugin's where a control daemon has to open it. */
 async function deviceFindings(native: Native, { transport }: UserStackStatus): Promise<Finding[]> {
-  const misc = (await readHint(native, "/proc/misc")) ?? "";
-  const names = ["dlm-control", ...(transport === "controld" ? ["ocfs2_control"] : [])];
+  const misc = (await readHint(native, MISC_FILE)) ?? "";
+  const names = [DLM_CONTROL, ...(transport === "controld" ? [PLUGIN_CONTROL] : [])];
   return (await Promise.all(names.map((name) => deviceFinding(native, name, misc)))).flat();
 }
 
 async function deviceFinding(native: Native, name: string, misc: string): Promise<Finding[]> {
   const id = "control-device";
-  const minor = new RegExp(`^\\s*(\\d+)\\s+${name}$`, "m").exec(misc)?.[1];
-  if (minor === undefined)
+  const minor = miscMinor(misc, name);
+  if (minor === null)
     return [
       warning(
         id,
@@ -83,8 +92,8 @@ async function deviceFinding(native: Native, name: string, misc: string): Promis
         name,
       ),
     ];
-  const places = [`/dev/misc/${name}`, `/dev/${name}`];
-  const there = await Promise.all(places.map((path) => isDevice(native, path, Number(minor))));
+  const places = miscPlaces(name);
+  const there = await Promise.all(places.map((path) => isMiscDevice(native, path, minor).catch(() => false)));
   if (there[0]) return [good(id, `${places[0]} leads to the kernel's device`, name)];
   const remedy = `have udev make the link (package libdlm3 has the rules), or make it: mkdir -p /dev/misc; ln -s ../${name} ${places[0]}`;
   if (there[1])
@@ -100,15 +109,10 @@ async function deviceFinding(native: Native, name: string, misc: string): Promis
     failure(
       id,
       `the kernel's device ${name} is neither at ${places.join(" nor at ")}`,
-      `start udev, or make it: mknod -m 600 ${places[1]} c 10 ${minor}`,
+      `start udev, or make it: mknod -m 600 ${places[1]} c ${MISC_MAJOR} ${minor}`,
       name,
     ),
   ];
-}
-
-async function isDevice(native: Native, path: string, minor: number): Promise<boolean> {
-  const facts = await native.inspectPath(path, null).catch(() => null);
-  return facts?.kind === "character" && facts.represents?.major === 10 && facts.represents.minor === minor;
 }
 
 function corosyncFinding({ corosync }: UserStackStatus): Finding {

@@ -1,6 +1,6 @@
-// A peer's words as they may stand in a sentence: on one line, short, and without anything that disturbs a terminal.
+// Text from outside as it may stand in a sentence: on one line, short, and without anything that disturbs a terminal.
 
-export function shown(text: string, limit = 60): string {
+export function quoted(text: string, limit = 60): string {
   const visible = text.replace(
     /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
     (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
