@@ -49,3 +49,7 @@ test("property: a field of another kind is told by its name, and nothing is thro
   );
   t.false(run.failed, `seed ${run.seed}, counterexample ${JSON.stringify(run.counterexample)}`);
 });
+
+test("a format that cannot even be told as text is no note either", (t) => {
+  t.regex(String(parseRecord('{"format":{"toString":false}}', "x")), /its format is \{"toString":false\}/);
+});

@@ -192,7 +192,8 @@ export function parseRecord(text: string, id: string): JoinRecord | string {
   }
   if (typeof data !== "object" || data === null || Array.isArray(data)) return "it is no record of a join";
   const value = data as Record<string, unknown>;
-  if (value.format !== FORMAT) return `its format is ${String(value.format)}, ${FORMAT} is expected`;
+  if (value.format !== FORMAT)
+    return `its format is ${typeof value.format === "object" ? JSON.stringify(value.format) : String(value.format)}, ${FORMAT} is expected`;
   for (const [key, fits] of Object.entries(shape))
     if (!fits(value[key])) return `its '${key}' makes no sense`;
   if (value.id !== id || !id.startsWith(`${String(value.region)}.`)) return "it is not what its name says";
