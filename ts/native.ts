@@ -11,6 +11,7 @@ import type * as binding from "../native/index.d.ts";
 import { O2cbError } from "./errors.ts";
 import { channelOver } from "./native-channel.ts";
 import { type NativeError, converted, withStack } from "./native-errors.ts";
+import { onAbort } from "./on-abort.ts";
 import type {
   CallOptions,
   DlmLock,
@@ -86,33 +87,6 @@ function packageRoot(directory: string): string {
     : packageRoot(parent);
 }
 
-interface Connected {
-  cancellations: Set<binding.Cancellation>;
-  abort(): void;
-}
-
-const connected = new WeakMap<AbortSignal, Connected>();
-
-/** Cancels on abort, until the function returned is called. One listener per signal: Node warns of more than ten. */
-function connect(signal: AbortSignal, cancellation: binding.Cancellation): () => void {
-  let one = connected.get(signal);
-  if (one === undefined) {
-    const cancellations = new Set<binding.Cancellation>();
-    one = { cancellations, abort: () => cancellations.forEach((each) => each.cancel()) };
-    connected.set(signal, one);
-    signal.addEventListener("abort", one.abort, { once: true });
-  }
-  const { cancellations, abort } = one;
-  cancellations.add(cancellation);
-  return () => {
-    cancellations.delete(cancellation);
-    if (cancellations.size === 0) {
-      connected.delete(signal);
-      signal.removeEventListener("abort", abort);
-    }
-  };
-}
-
 function wrap(module: Module): Native {
   /** Starts a call on its thread and connects the signal; a call given up before is not started. */
   async function run<T>(
@@ -125,7 +99,7 @@ function wrap(module: Module): Native {
       throw withStack(new O2cbError("O2CB_ABORTED", message, { operation, cause: signal.reason }), run);
     }
     const cancellation = signal === undefined ? null : new module.Cancellation();
-    const disconnect = signal && cancellation && connect(signal, cancellation);
+    const disconnect = signal && cancellation && onAbort(signal, () => cancellation.cancel());
     try {
       return await start(cancellation);
     } catch (error) {

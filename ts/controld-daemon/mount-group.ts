@@ -10,12 +10,11 @@
 // time; a tool that dies before its result has not joined. A mount that dies then is counted as one that succeeded, as in the original:
 // staying too long costs nothing, and leaving too early hides the node's death from the volume.
 import { constants } from "node:os";
+import { MOUNT_SERVICE } from "../stack/cluster-stack.ts";
 
 const { EALREADY, EBUSY, EINVAL, EIO, ENOENT } = constants.errno;
 /** EHOSTDOWN, which node's table does not have. */
 export const HOST_DOWN = 112;
-/** The service of a mount; all others are tools. */
-export const MOUNT_SERVICE = "ocfs2";
 
 export type ClientId = number;
 

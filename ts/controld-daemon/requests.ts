@@ -6,11 +6,11 @@ import { constants } from "node:os";
 import { decodeFrame, encodeFrame } from "../controld/frame.ts";
 import { FILESYSTEM_TYPE, readNumber, type Message } from "../controld/messages.ts";
 import { isCode } from "../errors.ts";
+import { isRegionName } from "../volume.ts";
 import type { Answer } from "./mount-group.ts";
 
 const { EINVAL, ENAMETOOLONG, ERANGE } = constants.errno;
 const UUID_LENGTH = 32;
-const UUID = /^[0-9A-F]{32}$/;
 /** A STATUS with ten digits at most, and its text, have to fit into 255 bytes. */
 const LONGEST_TEXT_BYTES = 235;
 /** of an ITEM's text */
@@ -71,7 +71,7 @@ function ofVolume(
   }
   if (message.keyword === "UNMOUNT") return { kind: "unmount", uuid, service };
   if (message.keyword === "MOUNT") {
-    if (!UUID.test(uuid)) return refused(EINVAL, "a volume's UUID has 32 upper-case hexadecimal digits");
+    if (!isRegionName(uuid)) return refused(EINVAL, "a volume's UUID has 32 upper-case hexadecimal digits");
     if (service === "") return refused(EINVAL, "a mount has a service");
     return { kind: "mount", uuid, device: message.device, service };
   }

@@ -13,14 +13,13 @@ import { kernelRelease } from "../kernel-release.ts";
 import { pause } from "../pause.ts";
 import { STACK_FILE } from "../stack/detect.ts";
 import { readDlmSettings } from "../stack/transport.ts";
+import { CLUSTER_NAME_BYTES, CLUSTER_NAME_KEY, nameProblem } from "../stack/user-cluster.ts";
 import { CLASSIC_STACK } from "../volume.ts";
 import { kernelSafety, type ReadBytes } from "./kernel-safety.ts";
 import type { DaemonNative } from "./services.ts";
 import { parseVersion, type Version } from "./versions.ts";
 
 const LOCKING_PROTOCOL_FILE = "/sys/fs/ocfs2/max_locking_protocol";
-const CLUSTER_NAME_KEY = "totem.cluster_name";
-const LONGEST_CLUSTER_BYTES = 16;
 const MODE_PATIENCE_MS = 10_000;
 const MODE_PAUSE_MS = 250;
 
@@ -112,11 +111,10 @@ async function clusterName(native: DaemonNative, signal: AbortSignal): Promise<s
       ...here,
       remedy: "set cluster_name in the section totem of corosync.conf on all nodes, and start corosync again",
     });
-  if (name !== "" && Buffer.byteLength(name) <= LONGEST_CLUSTER_BYTES && !/[\s\p{Cc}]/u.test(name))
-    return name;
+  if (name !== "" && nameProblem(name) === null) return name;
   throw new O2cbError(
     "O2CB_INVALID_CLUSTER_NAME",
-    `corosync's ${CLUSTER_NAME_KEY} is '${name.slice(0, 64)}', and no volume can carry that: 1 to ${LONGEST_CLUSTER_BYTES} bytes without blanks are expected`,
+    `corosync's ${CLUSTER_NAME_KEY} is '${name.slice(0, 64)}', and no volume can carry that: 1 to ${CLUSTER_NAME_BYTES} bytes without blanks are expected`,
     { ...here, cluster: name, remedy: "choose another cluster_name in corosync.conf on all nodes" },
   );
 }

@@ -5,6 +5,7 @@
 // result. The original kept versions in checkpoints of a service that is gone (userspace-stack 2.7) and reads no messages; its rule is
 // kept: the first daemon sets the versions, another needs the same major and a minor that is not below.
 import type { GroupMember } from "../native-types.ts";
+import { isRegionName } from "../volume.ts";
 import { memberKey } from "./members.ts";
 
 export interface Version {
@@ -32,7 +33,6 @@ const STATE = 1;
 const SETTLED = 1;
 const HEADER_BYTES = 14;
 const UUID_BYTES = 32;
-const UUID = /^[0-9A-F]{32}$/;
 
 export function encodeState({ versions: { daemon, fs }, areSettled, frozen }: DaemonState): Uint8Array {
   const bytes = Buffer.alloc(HEADER_BYTES + frozen.length * UUID_BYTES);
@@ -53,7 +53,7 @@ export function decodeState(given: Uint8Array): DaemonState | null {
   const frozen: string[] = [];
   for (let at = HEADER_BYTES; at < end; at += UUID_BYTES)
     frozen.push(bytes.toString("latin1", at, at + UUID_BYTES));
-  if (!frozen.every((uuid) => UUID.test(uuid))) return null;
+  if (!frozen.every(isRegionName)) return null;
   const version = (at: number): Version => ({ major: bytes.readUInt8(at), minor: bytes.readUInt8(at + 1) });
   return {
     versions: { daemon: version(8), fs: version(10) },

@@ -1,5 +1,6 @@
 // A piece of work that is given up: by its caller's signal, or when its time has passed. No wait for a daemon is without an end.
 import { isCode, O2cbError, type O2cbErrorFields } from "../errors.ts";
+import { onAbort } from "../on-abort.ts";
 
 export interface Limit {
   /** milliseconds; Infinity for none */
@@ -51,23 +52,4 @@ export async function withinLimit<T>(
     clearTimeout(timer);
     forget?.();
   }
-}
-
-const works = new WeakMap<AbortSignal, Set<() => void>>();
-
-/** One listener per signal, however many wait for it: Node warns of more than ten. The function returned takes `work` back. */
-function onAbort(signal: AbortSignal, work: () => void): () => void {
-  if (signal.aborted) {
-    work();
-    return () => {};
-  }
-  let all = works.get(signal);
-  if (all === undefined) {
-    const added = new Set<() => void>();
-    signal.addEventListener("abort", () => added.forEach((each) => each()), { once: true });
-    works.set(signal, (all = added));
-  }
-  const each = all;
-  each.add(work);
-  return () => void each.delete(work);
 }

@@ -11,7 +11,7 @@ import { isCode } from "../errors.ts";
 import type { Native } from "../native-types.ts";
 import { allMounts, type MountSeen } from "../region/liveness.ts";
 import { listOrNone, startedRegions, type StartedRegion } from "../region/regions.ts";
-import { CLASSIC_STACK } from "../volume.ts";
+import { CLASSIC_STACK, isRegionName } from "../volume.ts";
 
 /** Empty while no stack is active. */
 export const ACTIVE_PLUGIN = "/sys/fs/ocfs2/active_cluster_plugin";
@@ -47,7 +47,7 @@ export async function stackHolders(native: Native, signal?: AbortSignal): Promis
       return stack === null ? [] : [Object.assign(mount, { stack })];
     }),
     domains,
-    lockspaces: lockspaces.filter((name) => /^[0-9A-F]{32}$/.test(name)),
+    lockspaces: lockspaces.filter(isRegionName),
     regions,
   };
 }
