@@ -143,7 +143,7 @@ scenario("a heartbeat of o2cb keeps its stack, though the kernel would give it a
   t.is(error?.code, "O2CB_INVALID_STACK_NAME", JSON.stringify(error));
   t.regex(
     error?.message ?? "",
-    /cluster 'labpc' of the stack 'pcmk', and this node runs the cluster stack 'o2cb', cluster 'lab'.*heartbeat region/s,
+    /cluster 'labpc' of the cluster stack 'pcmk', and this node runs the cluster stack 'o2cb', cluster 'lab'.*heartbeat region/s,
   );
   t.is(await label(node), "o2cb");
   await node.run("ocfs2_hb_ctl -K -d /dev/vdb backup");

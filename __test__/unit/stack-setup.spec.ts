@@ -97,7 +97,7 @@ test("a mount of another stack is named, with both stacks, both clusters and the
   const before = kernel.leftovers();
   const [error, native] = await joinOther(t, kernel);
   for (const part of [
-    "'/dev/sdc' belongs to the cluster 'labpc' of the stack 'pcmk'",
+    "'/dev/sdc' belongs to the cluster 'labpc' of the cluster stack 'pcmk'",
     "runs the cluster stack 'o2cb', cluster 'lab'",
     `the mount of ${DISK} on '${DIRECTORY}'`,
   ])
@@ -132,14 +132,13 @@ test("a heartbeat alone holds the stack, though the kernel would give it away", 
   }
 });
 
-test("a registered cluster without a heartbeat is in nobody's way, and is told of", async (t) => {
+test("a registered cluster holds the stack, though nothing of it beats yet", async (t) => {
   const { kernel } = classicLocal();
-  const steps: Step[] = [];
-  await setupStack(kernel.process(), "pcmk", { onStep: (step) => steps.push(step) });
-  t.is(kernel.stackLabel, "pcmk");
-  const warnings = steps.flatMap((step) => (step.step === "warning" ? [step.message] : []));
-  t.is(warnings.length, 1);
-  t.regex(warnings[0] ?? "", /cluster 'lab' of o2cb is registered/);
+  withOther(kernel, "pcmk", "labpc");
+  const [error] = await joinOther(t, kernel);
+  t.regex(error.message, /in use by its cluster 'lab', which is registered$/);
+  t.regex(error.remedy ?? "", /o2cb offline lab/);
+  t.is(kernel.stackLabel, "o2cb");
 });
 
 test("a DLM domain of a program is named", async (t) => {

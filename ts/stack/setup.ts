@@ -6,7 +6,7 @@
 // by the kernel at the mount; here it is loaded before, where it can be said that there is none.
 //
 // Unlike the C library: the plugin is loaded also where the glue is there already, what the kernel did is read back, and the refusal names who
-// holds the other stack. A heartbeat of o2cb holds it, too: no mount need be there, but a service may count on it.
+// holds the other stack. A registered cluster of o2cb holds it, too: no mount need be there, but a service may count on it.
 import { exists, readHint } from "../attributes.ts";
 import { isErrno, O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
@@ -23,7 +23,7 @@ import {
   type RunningStack,
 } from "./detect.ts";
 import { MISC_FILE, miscMinor, PLUGIN_CONTROL } from "./misc-devices.ts";
-import { ACTIVE_PLUGIN, beatingRegions } from "./stack-holders.ts";
+import { ACTIVE_PLUGIN } from "./stack-holders.ts";
 import { stackRefused } from "./stack-refused.ts";
 
 export const USER_PLUGIN = "ocfs2_stack_user";
@@ -138,22 +138,14 @@ async function switchLabel(
   }
 }
 
-/** The kernel refuses a change while the plugin is active; from under a heartbeat, on which services may count, it would take the label away. */
+/** The kernel refuses a change while the plugin is active. A registered cluster of o2cb is somebody's as well, whether it beats or not: the label would go from under it. */
 async function requireIdle(
   native: Native,
   label: string,
   stack: string,
   options: SetupOptions,
 ): Promise<void> {
-  const isClassic = label === CLASSIC_STACK;
-  const plugin = (await readHint(native, ACTIVE_PLUGIN))?.trim() ?? "";
-  if (plugin !== "" || (isClassic && (await beatingRegions(native)).length > 0))
-    throw await stackRefused(native, stack, label, options, null);
-  const cluster = isClassic ? await registeredCluster(native) : null;
-  if (cluster === null) return;
-  emit(options.onStep, {
-    step: "warning",
-    code: "O2CB_CLUSTER_EXISTS",
-    message: `this node's cluster stack becomes '${stack}' while the cluster '${cluster.name}' of ${CLASSIC_STACK} is registered: nothing of it beats, and it stays as it is (o2cb offline ${cluster.name} takes it away)`,
-  });
+  const isActive = ((await readHint(native, ACTIVE_PLUGIN))?.trim() ?? "") !== "";
+  const isRegistered = label === CLASSIC_STACK && (await registeredCluster(native)) !== null;
+  if (isActive || isRegistered) throw await stackRefused(native, stack, label, options, null);
 }

@@ -30,6 +30,9 @@ export async function stackRefused(
     why === null ? stackHolders(native, signal) : null,
   ]);
   const phrases = holders === null ? [] : stackHolderPhrases(holders);
+  // Somebody has brought it online, and may be about to mount.
+  const isRegisteredOnly = running === CLASSIC_STACK && cluster !== null && phrases.length === 0;
+  if (isRegisteredOnly) phrases.push(`its cluster '${cluster}', which is registered`);
   const reason =
     why ??
     `it is in use by ${phrases.length === 0 ? "something that cannot be seen from here" : phrases.join("; ")}`;
@@ -44,15 +47,15 @@ export async function stackRefused(
     cluster: cluster ?? undefined,
     path: STACK_FILE,
     region: volume?.uuid,
-    remedy: remedyOf(running, cluster, volume, holders),
+    remedy: remedyOf(running, cluster, volume, holders, isRegisteredOnly),
     cause,
   });
 }
 
-/** `the volume on '/dev/sdb' belongs to the cluster 'labpc' of the stack 'pcmk'` */
+/** `the volume on '/dev/sdb' belongs to the cluster 'labpc' of the cluster stack 'pcmk'` */
 export function stampPhrase({ device, stack, cluster }: Volume): string {
   const whose = cluster === null ? "any cluster" : `the cluster '${cluster}'`;
-  return `the volume on '${device}' belongs to ${whose} of the stack '${stack}'`;
+  return `the volume on '${device}' belongs to ${whose} of the cluster stack '${stack}'`;
 }
 
 /** The cluster of the stack that runs; null where it has none, or cannot be told. */
@@ -70,20 +73,26 @@ function remedyOf(
   cluster: string | null,
   volume: Volume | undefined,
   holders: StackHolders | null,
+  isRegisteredOnly: boolean,
 ): string {
   const restamp =
     volume === undefined
       ? null
       : `give the volume the running cluster's stamp while no node has it mounted (tunefs.ocfs2 --update-cluster-stack ${volume.device})`;
   const other = restamp ?? `leave this node's stack at '${running}' (O2CB_STACK)`;
-  return holders === null ? other : `${release(running, cluster, holders)}; or ${other}`;
+  return holders === null ? other : `${release(running, cluster, holders, isRegisteredOnly)}; or ${other}`;
 }
 
 /** The command that ends the use of a stack. */
-function release(running: string, cluster: string | null, { mounts, regions }: StackHolders): string {
+function release(
+  running: string,
+  cluster: string | null,
+  { mounts, regions }: StackHolders,
+  isRegisteredOnly: boolean,
+): string {
   const again = "then try again";
   const directories = mounts.map(({ directory }) => `'${directory}'`).join(" ");
-  if (running === CLASSIC_STACK && (mounts.length > 0 || regions.length > 0))
+  if (running === CLASSIC_STACK && (mounts.length > 0 || regions.length > 0 || isRegisteredOnly))
     return mounts.length > 0
       ? `unmount the volumes of '${running}' and take its cluster offline (o2cb drain), ${again}`
       : `take the cluster offline (o2cb offline${cluster === null ? "" : ` ${cluster}`}), ${again}`;
