@@ -147,8 +147,14 @@ scenario("a heartbeat of o2cb keeps its stack, though the kernel would give it a
   );
   t.is(await label(node), "o2cb");
   await node.run("ocfs2_hb_ctl -K -d /dev/vdb backup");
+  // Without a heartbeat the cluster is registered still, and its stack is not taken away.
+  const registered = await mountJson(node, "/dev/vda", "/vol");
+  t.is(registered.error?.code, "O2CB_INVALID_STACK_NAME", JSON.stringify(registered));
+  t.regex(registered.error?.remedy ?? "", /o2cb offline lab/);
+  t.is(await label(node), "o2cb");
+  await node.run("o2cb offline lab");
   t.is((await mountJson(node, "/dev/vda", "/vol")).status, 0);
-  await node.run("umount /vol; o2cb set-stack o2cb");
+  await node.run("umount /vol; o2cb set-stack o2cb; o2cb online lab");
   const back = await ours(node, "tunefs.ocfs2", "-y", "--update-cluster-stack", "/dev/vda");
   t.is(back.status, 0, JSON.stringify(back.error));
   t.is((await mountJson(node, "/dev/vda", "/vol")).status, 0);
