@@ -5,7 +5,7 @@
 // room is one write(2), tried at once; with `allowHalfOpen` the end of one direction leaves the other alone; destroy() closes the descriptor before it
 // returns.
 import { closeSync } from "node:fs";
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 import { constants } from "node:os";
 import { O2cbError } from "./errors.ts";
 import type { ByteChannel } from "./native-channel-types.ts";
@@ -16,7 +16,9 @@ const GONE: readonly number[] = [constants.errno.EPIPE, constants.errno.ECONNRES
 /** Takes the descriptor over, whatever happens. */
 export function channelOver(fd: number): ByteChannel {
   try {
-    return new SocketChannel(new Socket({ fd, allowHalfOpen: true }));
+    // Late: it brings node's streams along, which few commands come to need (2 ms and 3 MB at the start of each).
+    const net = process.getBuiltinModule("node:net");
+    return new SocketChannel(new net.Socket({ fd, allowHalfOpen: true }));
   } catch (error) {
     closeSync(fd);
     throw error;
