@@ -78,6 +78,9 @@ async function helpTexts() {
   }
 }
 
+/** As node wraps a CommonJS file; see ts/cli/start.ts. */
+const wrapped = (program) => `(function (exports, require, module, __filename, __dirname) {${program}\n})`;
+
 const help = await helpTexts();
 rmSync(output, { recursive: true, force: true });
 mkdirSync(output, { recursive: true });
@@ -102,6 +105,6 @@ for (const name of commands) {
     // Run by itself it is the command; bin/ requires it and calls main.
     footer: { js: "if (require.main === module) module.exports.main();" },
   });
-  writeFileSync(path.join(output, file), program);
+  writeFileSync(path.join(output, file), wrapped(program));
   writeFileSync(path.join(output, `${name}.cjs`), start);
 }

@@ -16,8 +16,9 @@ interface Start {
 const directory = mkdtempSync(path.join(tmpdir(), "ocfs2-group-start-"));
 test.after.always(() => rmSync(directory, { recursive: true, force: true }));
 
+/** Wrapped, as scripts/bundle.mjs writes it. */
 const program = (said: string): string =>
-  `exports.main = () => { console.log(${JSON.stringify(said)}, process.argv[2]); };`;
+  `(function (exports) { exports.main = () => { console.log(${JSON.stringify(said)}, process.argv[2]); }; })`;
 
 /** Puts start.ts and a program that says `said` into a directory; the digest is the same for all on purpose. */
 async function place(

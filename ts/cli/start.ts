@@ -67,8 +67,11 @@ function readCache(): Buffer | undefined {
   }
 }
 
-/** The program as node wraps a CommonJS file. It is ASCII, so that V8 gets it without decoding, a byte a character. */
+/**
+ * The program, which scripts/bundle.mjs has wrapped as node wraps a CommonJS file: done here it would be in memory twice, for as long as the monitor
+ * runs. It is ASCII, so that V8 gets it without decoding, a byte a character.
+ */
 function compiled(cachedData: Buffer | undefined): Script {
-  const wrapped = `(function (exports, require, module, __filename, __dirname) {${readFileSync(file, "latin1")}\n})`;
+  const wrapped = readFileSync(file, "latin1");
   return new Script(wrapped, cachedData === undefined ? { filename: file } : { filename: file, cachedData });
 }
