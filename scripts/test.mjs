@@ -58,10 +58,12 @@ async function runTier(tier, tally) {
 async function readRun(program, args, env, tally, makeReader) {
   const shown = reporter();
   const reader = makeReader(tally, shown);
+  let ended;
   try {
-    return await run(program, args, { env, onLine: reader.line });
+    ended = await run(program, args, { env, onLine: reader.line });
+    return ended;
   } finally {
-    reader.end();
+    reader.end(ended);
     shown.stop();
   }
 }

@@ -11,21 +11,30 @@ interface Tally {
   failed: string[];
   skipped: string[];
 }
+interface Ended {
+  status: number;
+  signal: string | null;
+  said: string;
+}
 interface Results {
   Tally: new () => Tally;
-  tapReader: (tally: Tally) => { line: (text: string) => void; end: () => void };
+  tapReader: (tally: Tally) => { line: (text: string) => void; end: (how?: Ended) => void };
   libtestReader: Results["tapReader"];
   closingLine: (passed: number, failed: number, skipped: number) => string;
+}
+
+interface Run {
+  run: (program: string, args: string[], how: { onLine: (line: string) => void }) => Promise<Ended>;
 }
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 const results = (await import(new URL("../../scripts/lib/results.mjs", import.meta.url).href)) as Results;
 
-function tally(reader: "tapReader" | "libtestReader", text: string): Tally {
+function tally(reader: "tapReader" | "libtestReader", text: string, how?: Ended): Tally {
   const counted = new results.Tally();
   const { line, end } = results[reader](counted);
   for (const each of text.split("\n")) line(each);
-  end();
+  end(how);
   return counted;
 }
 
@@ -73,6 +82,19 @@ test("ava: an output that ends early is a failure", (t) => {
     "the test runner ended before its last line",
   ]);
   t.deepEqual(tally("tapReader", "TAP version 13\nok 1 - one\n\n1..1").failed, []);
+});
+
+test("a program that is cut off says how it ended, and what it said last", async (t) => {
+  const { run } = (await import(new URL("../../scripts/lib/run.mjs", import.meta.url).href)) as Run;
+  const lines: string[] = [];
+  const program =
+    'console.log("ok 1 - one"); console.error("last words"); process.kill(process.pid, "SIGKILL");';
+  const ended = await run(process.execPath, ["--eval", program], { onLine: (line) => lines.push(line) });
+  t.deepEqual([lines, ended.signal, ended.said], [["ok 1 - one"], "SIGKILL", "last words\n"]);
+  const counted = tally("tapReader", lines.join("\n"), ended);
+  t.deepEqual(counted.failed, [
+    "the test runner ended before its last line, with SIGKILL, after saying: last words",
+  ]);
 });
 
 const recorded = `

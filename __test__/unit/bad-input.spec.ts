@@ -106,7 +106,9 @@ test("a mount refuses a volume of another stack, one for heartbeat only, and a r
     t.deepEqual(kernel.leftovers(), []);
     return code;
   };
-  t.is(await attempt({ volume: { stack: "pcmk" } }), "O2CB_SERVICE_UNAVAILABLE");
+  // A registered cluster keeps its stack; without one the kernel goes on to the volume's, and nothing serves it here.
+  t.is(await attempt({ volume: { stack: "pcmk" } }), "O2CB_INVALID_STACK_NAME");
+  t.is(await attempt({ volume: { stack: "pcmk" }, unregistered: true }), "O2CB_SERVICE_UNAVAILABLE");
   t.is(await attempt({ volume: { heartbeatDevice: true } }), "O2CB_BAD_DEVICE");
   t.is(await attempt({ readOnly: true }), "O2CB_BAD_DEVICE");
   t.is(await attempt({ volume: { cluster: "other" } }), "O2CB_INVALID_CLUSTER_NAME");

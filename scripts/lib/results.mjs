@@ -43,7 +43,7 @@ export class Tally {
 }
 
 /**
- * A reader of ava's TAP: `line` takes each line, `end` the end of the output. `report(kind, title)` is called for each
+ * A reader of ava's TAP: `line` takes each line, `end` the end of the output and how the runner ended. `report(kind, title)` is called for each
  * result, `detail(text)` for what was logged, and for what lies below a failure.
  */
 export function tapReader(tally, { report = () => {}, detail = () => {} } = {}) {
@@ -71,8 +71,8 @@ export function tapReader(tally, { report = () => {}, detail = () => {} } = {}) 
       hidden = false;
     }
   }
-  function end() {
-    if (!complete) tally.fail("the test runner ended before its last line", report);
+  function end(how) {
+    if (!complete) tally.fail(cutOff("the test runner", how), report);
   }
   return { line, end };
 }
@@ -107,11 +107,18 @@ export function libtestReader(tally, { report = () => {}, detail = () => {} } = 
       detail(text);
     }
   }
-  function end() {
-    if (before !== null) tally.fail("a test program ended before its last line", report);
+  function end(how) {
+    if (before !== null) tally.fail(cutOff("a test program", how), report);
     before = null;
   }
   return { line, end };
+}
+
+/** Of a runner that did not come to its end; what it said last is all there is to find out why. */
+function cutOff(what, { status = null, signal = null, said = "" } = {}) {
+  const how = signal === null && status === null ? "" : `, with ${signal ?? `status ${status}`}`;
+  const last = said.trim();
+  return `${what} ended before its last line${how}${last === "" ? "" : `, after saying: ${last}`}`;
 }
 
 /** The last line of `npm test`. */

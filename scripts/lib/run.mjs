@@ -14,16 +14,26 @@ export function interruptAll() {
   for (const child of running) child.kill("SIGINT");
 }
 
+/** how much of a program's standard error is kept, in UTF-16 units */
+const KEPT = 2000;
+
 /**
  * Runs a program; `onLine` receives each line of its standard output, which goes to ours otherwise.
- * Resolves to `{ status, signal }`; a program that cannot be started is status 127.
+ * Resolves to `{ status, signal, said }`; a program that cannot be started is status 127. `said` is, with `onLine`, the end of its
+ * standard error, which goes to ours as well.
  */
 export async function run(program, args, { env = process.env, onLine, cwd = root } = {}) {
-  const child = spawn(program, args, { cwd, env, stdio: ["ignore", onLine ? "pipe" : "inherit", "inherit"] });
+  const kind = onLine ? "pipe" : "inherit";
+  const child = spawn(program, args, { cwd, env, stdio: ["ignore", kind, kind] });
+  let said = "";
+  child.stderr?.setEncoding("utf8").on("data", (text) => {
+    process.stderr.write(text);
+    said = (said + text).slice(-KEPT);
+  });
   running.add(child);
   const ended = new Promise((resolve) => {
-    child.once("error", () => resolve({ status: 127, signal: null }));
-    child.once("close", (status, signal) => resolve({ status: status ?? 1, signal }));
+    child.once("error", () => resolve({ status: 127, signal: null, said }));
+    child.once("close", (status, signal) => resolve({ status: status ?? 1, signal, said }));
   });
   if (onLine) {
     for await (const line of createInterface({ input: child.stdout, crlfDelay: Infinity })) onLine(line);

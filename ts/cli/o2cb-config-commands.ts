@@ -78,6 +78,10 @@ export function configCommands(lookup: Lookup = askResolver): readonly Subcomman
     edit("remove-cluster", {
       summary: "take a cluster out of the configuration, with its nodes and heartbeat regions",
       operands: [cluster],
+      check(args) {
+        // A file can have a cluster whose name is empty: nobody means that one with white space.
+        if (trimmed(args.operand("cluster")) === "") throw new UsageError(`${cluster.label} is empty`);
+      },
       prepare: async (args) => {
         const name = trimmed(args.operand("cluster"));
         const { removeCluster } = await edits();

@@ -95,6 +95,17 @@ export const knownDifferences: Record<string, KnownDifference> = {
     is: (seen) => onlyCAccepts(seen) && seen.argv[0] === "add-heartbeat" && strip(seen.argv[2] ?? "") === "",
     example: { commands: [begin, ["add-heartbeat", "a", ""]] },
   },
+  "empty-cluster": {
+    is: (seen) => onlyCAccepts(seen) && /CLUSTER is empty/.test(seen.ours.stderr),
+    example: {
+      file: file({ name: "\tname = \n" }),
+      commands: [
+        ["list-cluster", ""],
+        ["heartbeat-mode", "", "global"],
+        ["add-heartbeat", "", A],
+      ],
+    },
+  },
   "node-name": {
     is: (seen) =>
       onlyCAccepts(seen) &&
