@@ -43,7 +43,7 @@ function reporter() {
 }
 
 async function runTier(tier, tally) {
-  const env = { ...process.env, ...plain };
+  const env = { ...tier.env, ...process.env, ...plain };
   if (tier.runner === "cargo") {
     const args = ["test", "--workspace", "--locked", "--no-fail-fast"];
     const compiled = await run("cargo", [...args, "--no-run"], { env });

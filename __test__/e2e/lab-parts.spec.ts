@@ -10,7 +10,7 @@ import { parseSource } from "./vm/apt.ts";
 import { quote } from "./vm/command.ts";
 import { clusterConf, leftovers, parseGroupState } from "./vm/group-state.ts";
 import { initrd } from "./vm/initrd.ts";
-import { takeLock } from "./vm/lock.ts";
+import { takeAnyLock, takeLock } from "./vm/lock.ts";
 import { Network } from "./vm/network.ts";
 import { missingForMachines } from "./vm/requirements.ts";
 
@@ -143,6 +143,21 @@ test("a lock is held by one at a time, and the waiting one is told by whom", asy
   const third = await takeLock(path);
   await third.release();
   t.regex(readFileSync(path, "utf8"), /^process /);
+});
+
+test("of several locks the first that is free is taken, and the first of all is waited for", async (t) => {
+  const directory = temporary(t);
+  const paths: [string, string] = [join(directory, "lock"), join(directory, "lock.2")];
+  const [first, second] = [await takeAnyLock(paths), await takeAnyLock(paths)];
+  const third = new Promise<string>((resolve, reject) => {
+    takeAnyLock(paths, () => void first.release()).then(async (held) => {
+      await held.release();
+      resolve("had it");
+    }, reject);
+  });
+  t.is(await third, "had it");
+  const again = await takeAnyLock(paths);
+  await Promise.all([second.release(), again.release()]);
 });
 
 test("missing programs are named with the command that installs them", (t) => {

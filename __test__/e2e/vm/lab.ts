@@ -25,11 +25,11 @@ import { LabError } from "./errors.ts";
 import type { Log } from "./host.ts";
 import { initrd } from "./initrd.ts";
 import { kernel, type Kernel, type KernelName } from "./kernels.ts";
-import { takeLock, type Held } from "./lock.ts";
+import { takeAnyLock, type Held } from "./lock.ts";
 import type { Disk, LabDisk } from "./machine.ts";
 import { Network } from "./network.ts";
 import { Node } from "./node.ts";
-import { labDirectory, newRunDirectory } from "./places.ts";
+import { labLocks, newRunDirectory } from "./places.ts";
 import { missingForMachines, missingRequirements, staticBusybox, type Init } from "./requirements.ts";
 
 export interface LabOptions {
@@ -100,9 +100,7 @@ export class Lab implements AsyncDisposable {
       throw new LabError("requirements", `No machine can be booted: ${missing}.`);
     const chosen = await kernel(options.kernel ?? "6.1", log);
     const image = initrd(chosen.directory, chosen.early, busybox);
-    const lock = await takeLock(join(labDirectory(), "lock"), (holder) =>
-      log(`waiting for the lab of ${holder}`),
-    );
+    const lock = await takeAnyLock(labLocks(), (holder) => log(`waiting for the lab of ${holder}`));
     const lab = new Lab(lock, log, chosen.version, disks);
     try {
       log(`booting ${nodes} ${nodes === 1 ? "machine" : "machines"} with kernel ${chosen.version}`);

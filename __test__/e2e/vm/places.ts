@@ -1,6 +1,6 @@
 // Where the lab keeps things on the host: OCFS2_GROUP_LAB_DIR, else ocfs2-group/lab under the user's cache directory.
 //   <suite>/       one kernel: image, modules, initrds      runs/<process>/   one lab's disks, serial logs, exchange directory
-//   lock           held by the lab that has machines up
+//   lock, lock.2 … held by the labs that have machines up: one, or as many as OCFS2_GROUP_LABS says
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
@@ -21,6 +21,15 @@ export function labDirectory(): string {
   }
   mkdirSync(path, { recursive: true });
   return path;
+}
+
+/** What a lab with machines up holds one of. */
+export function labLocks(): [string, ...string[]] {
+  const asked = process.env["OCFS2_GROUP_LABS"] ?? "1";
+  if (!/^[1-9]$/.test(asked))
+    throw new LabError("usage", `OCFS2_GROUP_LABS is '${asked}', and has to be 1 to 9.`);
+  const base = join(labDirectory(), "lock");
+  return [base, ...Array.from({ length: Number(asked) - 1 }, (_, index) => `${base}.${index + 2}`)];
 }
 
 /** How many kept run directories stay; older ones go. */
