@@ -29,6 +29,7 @@ export const tiers = {
     title: "machines with real kernels",
     needs: ["dist", "machines"],
     env: { OCFS2_GROUP_LABS: String(LABS) },
-    ...ava(["__test__/e2e/**/*.spec.ts"], "--serial", `--concurrency=${LABS}`, "--timeout=40m"),
+    // Scenarios are serial by themselves; --serial would be one file at a time as well.
+    ...ava(["__test__/e2e/**/*.spec.ts"], `--concurrency=${LABS}`, "--timeout=40m"),
   },
 };
