@@ -372,6 +372,9 @@ export interface PathFacts {
   filesystemMagic: number
 }
 
+/** The user at the other end of a connected Unix socket. */
+export declare function peerUser(descriptor: number): number
+
 /** The whole file as text. */
 export declare function readAttribute(cancellation: Cancellation | undefined | null, path: string): Promise<string>
 

@@ -106,6 +106,8 @@ export interface NativeStack {
     version: { major: number; minor: number },
     options?: CallOptions,
   ): Promise<ControlDevice>;
+  /** the number of the user at the other end of a connected Unix socket, as that was when it connected or began to listen (SO_PEERCRED) */
+  peerUser(descriptor: number): number;
   /** listens on an abstract Unix stream socket of exactly this name; the descriptor, close-on-exec, non-blocking. EADDRINUSE where another does. */
   listenAbstract(name: string, backlog: number, options?: CallOptions): Promise<number>;
 }

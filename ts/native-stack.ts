@@ -80,6 +80,10 @@ export function stackCalls(module: typeof binding, { run, now }: Caller): Native
           ),
         ),
       ),
+    peerUser: (descriptor) => {
+      const number = whole("descriptor", descriptor, 0x7fff_ffff);
+      return now(() => module.peerUser(number));
+    },
     listenAbstract: (name, backlog, options = {}) =>
       run("listen-abstract", options, (c) =>
         module.listenAbstract(c, name, whole("backlog", backlog, LONGEST_BACKLOG)),

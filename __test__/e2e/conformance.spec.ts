@@ -1,6 +1,7 @@
-// The contract that the fake kernel is tested against, on a real kernel with the real module: it keeps the fake honest.
+// The contract of the classic stack on a real kernel. Those of the userspace stacks' transports run with their services.
 import { classicCases } from "../conformance/heartbeat-regions.ts";
-import { format, root } from "./ours.ts";
+import { assertContract } from "./contract.ts";
+import { format } from "./ours.ts";
 import { scenario, sharedLab } from "./scenario.ts";
 
 const shared = sharedLab({ nodes: 1, disks: [{ mib: 256 }], limitSeconds: 900, install: false });
@@ -10,17 +11,6 @@ scenario("every case of the cluster stack's contract holds on a real kernel", as
   const [node] = shared.get().nodes;
   if (node === undefined) return t.fail("a node is needed");
   await format(node, "/dev/vda");
-  const register = `${root}node_modules/@oxc-node/core/register.mjs`;
-  const result = await node.try(
-    ["node", "--import", register, `${root}__test__/e2e/guest-scripts/conformance.ts`, "/dev/vda", "lab"],
-    { limitSeconds: 500 },
-  );
-  const lines = result.stdout.trim().split("\n");
-  t.deepEqual(
-    lines.filter((line) => !line.startsWith("ok ")),
-    [],
-    result.stderr,
-  );
-  t.is(lines.length, classicCases.length);
+  await assertContract(t, node, { device: "/dev/vda", cluster: "lab", count: classicCases.length });
   await node.assertNothingLeft();
 });

@@ -3,6 +3,9 @@
 //
 // The C tools ask a daemon for the stack `cman` always, for `pcmk` only where the kernel's file about recovery callbacks is empty or missing
 // (userspace-stack 4.2); so it is covered for them.
+import { cases } from "../conformance/cluster-stack.ts";
+import { assertContract } from "./contract.ts";
+import { countedSteps, disturbEachStep } from "./disturbed-mount.ts";
 import { format, PEER_HB_CTL, PEER_MOUNT, PEER_TUNEFS } from "./ours.ts";
 import { scenario, shared } from "./scenario.ts";
 import {
@@ -17,6 +20,7 @@ import {
 } from "./userspace/cluster.ts";
 import {
   ask,
+  askAs,
   clientScript,
   groups,
   hideCallbacks,
@@ -176,9 +180,28 @@ scenario("a mounter that is killed, at each state", async (t) => {
   // While it leaves: the leave goes on.
   await killed(mount, `silent:MRESULT ocfs2 ${uuid} 5 ocfs2`);
   await waitForGroups(a, CLUSTER, 0);
-  // Our own mount.ocfs2, killed between the daemon's word and mount(2), and a mount after it.
-  await a.run("mount -t ocfs2 /dev/vda /vol && umount /vol");
-  await waitForGroups(a, CLUSTER, 0);
+  await assertNothingHeld(a);
+});
+
+for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+  scenario(`our own mount.ocfs2, ${signal} at each step`, async (t) => {
+    t.timeout(300_000);
+    const [node] = pair();
+    const assertNothing = async (): Promise<void> => {
+      await waitForGroups(node, CLUSTER, 0);
+      await assertNothingHeld(node);
+    };
+    const place = { node, device: "/dev/vda", assertNothing };
+    const steps = await countedSteps(place);
+    t.true(steps.includes("mount") && steps.includes("complete"), steps.join(" "));
+    await disturbEachStep(t, place, steps, signal);
+  });
+}
+
+scenario("every case of the contract holds where a daemon is asked", async (t) => {
+  t.timeout(300_000);
+  const [a] = pair();
+  await assertContract(t, a, { device: "/dev/vda", cluster: CLUSTER, count: cases.length });
   await assertNothingHeld(a);
 });
 
@@ -213,6 +236,14 @@ scenario("exchanges as captured from the original daemon", async (t) => {
   t.deepEqual((await ask(a, `MOUNT ocfs2 ${uuid} nope /dev/vda ocfs2`)).map(number), ["STATUS 22"]);
   t.deepEqual((await ask(a, `MOUNT ext4 ${uuid} ${CLUSTER} /dev/vda ocfs2`)).map(number), ["STATUS 22"]);
   t.deepEqual((await ask(a, `MOUNT ocfs2 ${uuid} ${CLUSTER} /dev/none ocfs2`)).map(number), ["STATUS 2"]);
+  // Another user may look only.
+  const nobody = (...words: string[]): Promise<string[]> =>
+    askAs(a, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], ...words);
+  t.deepEqual((await nobody(`${mount} ocfs2`, `UNMOUNT ocfs2 ${uuid} ocfs2`)).map(number), [
+    "STATUS 1",
+    "STATUS 1",
+  ]);
+  t.deepEqual(await nobody("LISTCLUSTERS"), ["ITEMCOUNT 1", `ITEM ${CLUSTER}`, "STATUS 0 OK"]);
   t.deepEqual(await ask(a, "LISTCLUSTERS"), ["ITEMCOUNT 1", `ITEM ${CLUSTER}`, "STATUS 0 OK"]);
   await waitForGroups(a, CLUSTER, 0);
 });

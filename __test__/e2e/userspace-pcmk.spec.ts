@@ -1,5 +1,8 @@
 // The stack of today's Pacemaker clusters: corosync, dlm_controld, and the kernel's DLM with recovery callbacks. Joining is inside mount(2).
 import type { ExecutionContext } from "ava";
+import { cases } from "../conformance/cluster-stack.ts";
+import { assertContract } from "./contract.ts";
+import { countedSteps, disturbEachStep } from "./disturbed-mount.ts";
 import { assertCleanVolume, format, PEER_MOUNT, PEER_TUNEFS, root } from "./ours.ts";
 import { scenario, shared } from "./scenario.ts";
 import {
@@ -174,6 +177,24 @@ scenario(
     await Promise.all([a, b].map(assertNothingHeld));
   },
 );
+
+scenario("every case of the contract holds where the kernel joins", async (t) => {
+  t.timeout(300_000);
+  const [a] = pair();
+  await assertContract(t, a, { device: "/dev/vda", cluster: CLUSTER, count: cases.length });
+  await assertNothingHeld(a);
+});
+
+for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+  scenario(`${signal} at each step of a mount`, async (t) => {
+    t.timeout(300_000);
+    const [node] = pair();
+    const place = { node, device: "/dev/vda", assertNothing: () => assertNothingHeld(node) };
+    const steps = await countedSteps(place);
+    t.true(steps.includes("mount") && steps.includes("complete"), steps.join(" "));
+    await disturbEachStep(t, place, steps, signal);
+  });
+}
 
 scenario("a node that dies: the survivor replays its journal and goes on", async (t) => {
   t.timeout(300_000);

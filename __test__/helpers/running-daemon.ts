@@ -48,6 +48,7 @@ export class RunningDaemon {
       pid: native.pid,
       readBytes: () => null,
       listen: (server) => listenHere(server, native),
+      userOf: () => 0,
       ...options,
       onEvent: (event) => {
         this.events.push(event);

@@ -1,6 +1,6 @@
 // The services of a userspace stack through the real module, over stand-ins for the libraries that are compiled here (crates/sys/tests/stub). What
 // groups and lockspaces do is in their names; crates/sys/tests has the whole of it.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
@@ -11,6 +11,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import test from "ava";
 import type * as binding from "../../native/index.d.ts";
+import { askKernel } from "../../ts/controld-daemon/peer.ts";
 import { loadNative } from "../../ts/native.ts";
 import { scratch, sure, threads, until } from "./support.ts";
 
@@ -177,16 +178,40 @@ test("the handshake of the control device, a node's death, and that only a relea
   await t.throwsAsync(device.nodeDown("0123456789ABCDEF0123456789ABCDEF", 2), { code: "O2CB_ABORTED" });
 });
 
+const asRoot = process.geteuid?.() === 0 ? test : test.skip;
+
+asRoot("a service that another user runs is not taken for the system's (needs root)", async (t) => {
+  // Node ends the name with zero bytes up to this length, so that this one is exact.
+  const name = `ocfs2-group-${process.pid}-`.padEnd(107, "x");
+  const program = `require("node:net").createServer().listen("\\0${name}", () => console.log("listens"))`;
+  const server = spawn(process.execPath, ["--eval", program], { cwd: "/", uid: 65_534, gid: 65_534 });
+  const ended = new Promise((resolve) => server.once("exit", resolve));
+  await new Promise((resolve) => server.stdout.once("data", resolve));
+  await t.throwsAsync(native.connectAbstract(name), {
+    code: "O2CB_PERMISSION_DENIED",
+    message: /user 65534 serves it/,
+  });
+  server.kill();
+  await ended;
+});
+
 test("a server on an abstract name", async (t) => {
   const name = `ocfs2-group-test-${process.pid}`;
   const fd = await native.listenAbstract(name, 5);
   await t.throwsAsync(native.listenAbstract(name, 5), { message: /EADDRINUSE from bind/ });
-  const server = createServer((client) => client.end("hello"));
+  const users: (number | null)[] = [];
+  const server = createServer((client) => {
+    users.push(askKernel(native)(client));
+    client.end("hello");
+  });
   await new Promise<void>((resolve) => server.listen({ fd }, resolve));
   const client = await native.connectAbstract(name);
   t.is(Buffer.from(await client.read(64)).toString(), "hello");
   t.is((await client.read(64)).length, 0);
   client.close();
+  t.deepEqual(users, [process.geteuid?.()]);
+  t.throws(() => native.peerUser(0x7fff_ffff), { message: /EBADF from getsockopt/ });
+  t.throws(() => native.peerUser(-1), { instanceOf: RangeError });
   await new Promise((resolve) => server.close(resolve));
   await t.throwsAsync(native.connectAbstract(name), { message: /ECONNREFUSED/ });
   await t.throwsAsync(native.listenAbstract("x".repeat(108), 5), { message: /1 to 107 bytes/ });

@@ -51,6 +51,7 @@ function over(native: FakeNative): Parameters<typeof controldJob>[0] {
         scale: 0.01,
         readBytes: () => null,
         listen: (server) => listenHere(server, native),
+        userOf: () => 0,
       });
     }
   }

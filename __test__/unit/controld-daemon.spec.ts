@@ -140,6 +140,33 @@ test("what is wrong with a request is answered with its number", async (t) => {
   await running.stop();
 });
 
+test("who is not root may look only, and takes the room of nobody else", async (t) => {
+  // In the order in which they connect; of the last one nothing is known.
+  const users: (number | null)[] = [0, 1000, null];
+  const running = await RunningDaemon.start(addNode(new FakeCorosync(), 1), {
+    ...UNSAFE,
+    userOf: () => (users.length > 0 ? (users.shift() ?? null) : 1000),
+  });
+  const [root, user, nobody] = [running.client(), running.client(), running.client()];
+  t.is(await root.ask(mount()), 0);
+  running.node.mounted.add(UUID);
+  t.is(await root.ask(result(0)), 0);
+  for (const client of [user, nobody])
+    for (const request of [mount(), mount("tool"), result(5), unmount()]) t.is(await client.ask(request), 1);
+  t.deepEqual(running.view, [`${UUID} live: ocfs2`]);
+  user.send({ keyword: "LISTFS", fstype: "ocfs2", cluster: USER_CLUSTER });
+  t.like(await user.next(), { keyword: "ITEMCOUNT", count: "1" });
+
+  const many = Array.from({ length: 70 }, () => running.client());
+  t.is(many.filter((client) => client.isEnded).length, 8, "64 of them at a time, two are there");
+  users.push(0);
+  running.node.mounted.clear();
+  t.is(await running.client().ask(unmount()), 0);
+  many[0]?.end();
+  await running.until(() => !running.client().isEnded, "one has left, another is let in");
+  await running.stop();
+});
+
 test("a client that dies in each state leaves what the protocol says", async (t) => {
   const running = await RunningDaemon.start(addNode(new FakeCorosync(), 1), UNSAFE);
   const { ring, dlm } = running.node;

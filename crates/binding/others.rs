@@ -6,9 +6,10 @@ use std::time::Duration;
 use napi::Env;
 use napi::bindgen_prelude::PromiseRaw;
 use napi_derive::napi;
-use ocfs2_group_sys::{lock_file as locks, priority, program, socket};
+use ocfs2_group_sys::{lock_file as locks, peer, priority, program, socket};
 
 use crate::blocking::{Cancellation, start};
+use crate::errors::to_js;
 use crate::held::HeldDescriptor;
 
 /// ioprio_set(2).
@@ -55,6 +56,12 @@ pub fn connect_abstract<'env>(
     name: String,
 ) -> napi::Result<PromiseRaw<'env, i32>> {
     start(env, socket::CONNECT, cancellation, move |cancel| socket::connect_abstract(&name, cancel))
+}
+
+/// The user at the other end of a connected Unix socket.
+#[napi(catch_unwind)]
+pub fn peer_user(env: &Env, descriptor: i32) -> napi::Result<u32> {
+    peer::peer_user(descriptor).map_err(|error| to_js(env, &error))
 }
 
 /// The descriptor of an abstract socket that listens.

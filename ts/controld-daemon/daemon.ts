@@ -17,6 +17,7 @@ import { LogRing } from "./log-ring.ts";
 import type { Death, GroupChange } from "./members.ts";
 import type { GroupFacts } from "./mount-groups.ts";
 import { listen, makeServer, openDevice, requireAlone, type Listen } from "./opening.ts";
+import { askKernel, type UserOf } from "./peer.ts";
 import { Recovery } from "./recovery.ts";
 import { ControlServer, type ServerTimes } from "./server.ts";
 import type { DaemonNative } from "./services.ts";
@@ -33,6 +34,8 @@ export interface DaemonOptions extends Omit<CheckOptions, "signal"> {
   serverTimes?: Partial<ServerTimes> | undefined;
   /** makes the server listen; default: at the protocol's socket */
   listen?: Listen | undefined;
+  /** which user a client is; default: the kernel is asked */
+  userOf?: UserOf | undefined;
 }
 
 /** Everything that was opened; the parts that are not needed, or not open yet, are null. */
@@ -199,7 +202,8 @@ export class ControlDaemon {
       refusal: (uuid) => refusalOf(uuid, admission),
       signal: this.#end.signal,
     });
-    parts.server = new ControlServer(parts.desk, this.#options.serverTimes);
+    const userOf = this.#options.userOf ?? askKernel(this.#native);
+    parts.server = new ControlServer(parts.desk, userOf, this.#options.serverTimes);
     parts.desk.attend(parts.server);
     parts.listener = makeServer();
     parts.server.serve(parts.listener);

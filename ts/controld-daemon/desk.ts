@@ -8,11 +8,11 @@ import type { DaemonEvent } from "./daemon-events.ts";
 import type { LogRing } from "./log-ring.ts";
 import type { Answer, ClientId } from "./mount-group.ts";
 import { ITEM_BYTES, listFrames, readRequest, statusFrame, type Request } from "./requests.ts";
-import type { ControlServer, ServerHandler } from "./server.ts";
+import type { Asker, ControlServer, ServerHandler } from "./server.ts";
 import type { DaemonNative } from "./services.ts";
 import { answerOf, type Volumes } from "./volumes.ts";
 
-const { EINVAL } = constants.errno;
+const { EINVAL, EPERM } = constants.errno;
 
 export interface DeskOptions {
   native: DaemonNative;
@@ -40,9 +40,9 @@ export class Desk implements ServerHandler {
     this.#server = server;
   }
 
-  request(client: ClientId, frame: Uint8Array, isGone: boolean): void {
+  request(asker: Asker, frame: Uint8Array): void {
     try {
-      this.#request(client, frame, isGone);
+      this.#request(asker, frame);
     } catch (error) {
       // A fault of ours: the end of this process could restart the machine, and one client is not worth that.
       this.#options.tell({
@@ -51,16 +51,18 @@ export class Desk implements ServerHandler {
         code: null,
         message: `a request failed: ${String(error)}`,
       });
-      this.answer(client, answerOf(error));
+      this.answer(asker.client, answerOf(error));
     }
   }
 
-  #request(client: ClientId, frame: Uint8Array, isGone: boolean): void {
+  #request({ client, mayChange, isGone }: Asker, frame: Uint8Array): void {
     const { volumes, log, cluster } = this.#options;
     const { keyword, request } = readRequest(frame, cluster);
     // A volume that was unmounted is so, whether its client lives or not; for the rest nobody is left.
     if (isGone && request.kind !== "unmount") return;
     this.#asked.set(client, { keyword, uuid: "uuid" in request ? request.uuid : null });
+    if ("uuid" in request && !mayChange)
+      return this.answer(client, { status: EPERM, text: "only root mounts and unmounts" });
     switch (request.kind) {
       case "mount":
         void this.#mount(client, request);

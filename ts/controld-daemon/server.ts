@@ -4,14 +4,17 @@
 // on when the reply to the one before has been taken. Meanwhile the connection is still read: its end has to be seen at once, since
 // the client of a mount that is under way counts as dead with it.
 //
-// The original stalls on a client that sends part of a frame, or loses the frame; here it has some seconds for the rest. There is no
-// authentication: an abstract socket has no permissions, and node cannot ask who is at the other end.
+// The original stalls on a client that sends part of a frame, or loses the frame; here it has some seconds for the rest. The original serves
+// every user alike; here a client that is not root's may look only, and such clients cannot take all the room.
 import type { Server, Socket } from "node:net";
 import { FRAME_BYTES } from "../controld/frame.ts";
 import type { ClientId } from "./mount-group.ts";
+import { mayChange, type UserOf } from "./peer.ts";
 
 /** More are turned away at once. */
 const MOST_CLIENTS = 512;
+/** of them, those that may look only */
+const MOST_STRANGERS = 64;
 /** Requests of one client that were sent without waiting for a reply. */
 const MOST_FRAMES = 32;
 
@@ -26,9 +29,17 @@ export interface ServerTimes {
 
 const times: ServerTimes = { frameMs: 5000, replyMs: 15_000, idleMs: 60_000 };
 
+export interface Asker {
+  client: ClientId;
+  /** whether it may mount and unmount; it may look in any case */
+  mayChange: boolean;
+  /** nobody waits for a reply any more, and none is sent */
+  isGone: boolean;
+}
+
 export interface ServerHandler {
-  /** One at a time for each client; ends with one `reply`. With `isGone` nobody waits for a reply any more, and none is sent. */
-  request(client: ClientId, frame: Uint8Array, isGone: boolean): void;
+  /** One at a time for each client; ends with one `reply`. */
+  request(asker: Asker, frame: Uint8Array): void;
   /** once for each client, as soon as its connection has ended */
   gone(client: ClientId): void;
   /** whether the client is between a request and its result: it may be silent for as long as it likes */
@@ -38,13 +49,16 @@ export interface ServerHandler {
 
 export class ControlServer {
   readonly #handler: ServerHandler;
+  readonly #userOf: UserOf;
   readonly #times: ServerTimes;
   readonly #clients = new Map<ClientId, Connection>();
+  #strangers = 0;
   #last = 0;
   #isClosed = false;
 
-  constructor(handler: ServerHandler, given: Partial<ServerTimes> = {}) {
+  constructor(handler: ServerHandler, userOf: UserOf, given: Partial<ServerTimes> = {}) {
     this.#handler = handler;
+    this.#userOf = userOf;
     this.#times = { ...times, ...given };
   }
 
@@ -79,14 +93,19 @@ export class ControlServer {
 
   #connect(socket: Socket): void {
     if (this.#isClosed) return void socket.destroy();
+    const may = mayChange(this.#userOf(socket));
+    // Said by nobody: a note for each would be a way to fill the log.
+    if (!may && this.#strangers >= MOST_STRANGERS) return void socket.destroy();
+    if (!may) this.#strangers += 1;
     this.#last += 1;
     const client = this.#last;
     const handler: ConnectionHandler = {
-      request: (frame, isGone) => this.#handler.request(client, frame, isGone),
+      request: (frame, isGone) => this.#handler.request({ client, mayChange: may, isGone }, frame),
       isMounting: () => this.#handler.isMounting(client),
       note: (text) => this.#handler.note(`client ${client} ${text}`),
       gone: () => {
         this.#clients.delete(client);
+        if (!may) this.#strangers -= 1;
         this.#handler.gone(client);
       },
     };

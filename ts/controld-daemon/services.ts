@@ -9,6 +9,7 @@ export type DaemonNative = Pick<
   | "inspectPath"
   | "connectAbstract"
   | "listenAbstract"
+  | "peerUser"
   | "readClusterMap"
   | "joinProcessGroup"
   | "connectDlmControl"

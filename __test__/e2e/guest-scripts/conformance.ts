@@ -2,6 +2,7 @@
 // DEVICE CLUSTER. One line for each case; the status says whether all held.
 import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { setTimeout } from "node:timers/promises";
 import { loadNative } from "../../../ts/native.ts";
 import { CLASSIC_STACK, openVolume } from "../../../ts/volume.ts";
 import { ControldClient } from "../../../ts/controld/client.ts";
@@ -41,7 +42,15 @@ if (volume.stack === CLASSIC_STACK) {
   await runAll(lockspaceFixture({ native, volume, mount }), cases);
 } else {
   const client = new ControldClient(native, {}, { clusterStack: volume.stack });
-  const groups = () => client.listFilesystems(cluster);
+  // A group takes a moment to go: corosync orders its end.
+  const groups = async () => {
+    const end = Date.now() + 10_000;
+    for (;;) {
+      const left = await client.listFilesystems(cluster);
+      if (left.length === 0 || Date.now() > end) return left;
+      await setTimeout(100);
+    }
+  };
   // The daemon's lists name no services.
   const services = () => Promise.resolve(null);
   await runAll(controldFixture({ native, volume, mount }, { services, groups }), cases);

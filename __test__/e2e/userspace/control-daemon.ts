@@ -17,8 +17,13 @@ export async function startDaemon(node: Node, ...words: string[]): Promise<Comma
 }
 
 /** The lines that a client of its own reads; see guest-scripts/controld-client.pl. */
-export async function ask(node: Node, ...words: string[]): Promise<string[]> {
-  const { stdout } = await node.try(["perl", clientScript, ...words]);
+export function ask(node: Node, ...words: string[]): Promise<string[]> {
+  return askAs(node, [], ...words);
+}
+
+/** The same by a client that a command starts, as another user, say. */
+export async function askAs(node: Node, command: readonly string[], ...words: string[]): Promise<string[]> {
+  const { stdout } = await node.try([...command, "perl", clientScript, ...words]);
   return stdout.trimEnd().split("\n");
 }
 

@@ -76,6 +76,11 @@ export class FakeStackCalls extends FakeDlm implements NativeStack {
     });
   }
 
+  /** Everybody in the fake machine is root, and connections are no descriptors. */
+  peerUser(_descriptor: number): number {
+    return 0;
+  }
+
   listenAbstract(name: string, backlog: number, options?: CallOptions): Promise<number> {
     return this.call("listenAbstract", [name, backlog], options?.signal, () => {
       const { listeners } = this.kernel.services;

@@ -40,6 +40,7 @@ pub mod mount_namespaces;
 pub mod mountinfo;
 pub mod namespace;
 mod not_inherited;
+pub mod peer;
 pub mod priority;
 pub mod program;
 pub mod region_lock;

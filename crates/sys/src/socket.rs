@@ -13,13 +13,14 @@ use rustix::net::{
 
 use crate::cancel::Cancel;
 use crate::error::OrError;
+use crate::peer::require_service;
 
 /// Connecting, as errors and threads name it.
 pub const CONNECT: &str = "connect-abstract";
 /// Listening, likewise.
 pub const LISTEN: &str = "listen-abstract";
 
-/// Connects a stream socket. The descriptor is close-on-exec, non-blocking from then on, and the caller's to close.
+/// Connects a stream socket whose other end is root's or our own user's. The descriptor is close-on-exec, non-blocking from then on, and the caller's to close.
 pub fn connect_abstract(name: &str, cancel: &Cancel) -> Result<RawFd> {
     connected(CONNECT, name, cancel).map(OwnedFd::into_raw_fd)
 }
@@ -30,6 +31,7 @@ pub(crate) fn connected(operation: &'static str, name: &str, cancel: &Cancel) ->
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .or_error(operation, "socket", &shown)?;
     cancel.restart(|| connect(&socket, &address)).or_error(operation, "connect", &shown)?;
+    require_service(operation, &socket, &shown)?;
     fcntl_setfl(&socket, OFlags::NONBLOCK).or_error(operation, "fcntl", &shown)?;
     Ok(socket)
 }
