@@ -286,6 +286,6 @@ export interface Native extends NativeStack {
   /** flock(2) LOCK_EX on a file that is created (0600, its directory 0755) where missing; O2CB_TIMEOUT after timeoutMs */
   lockFile(path: string, timeoutMs: number, options?: CallOptions): Promise<Held>;
   /** connects to an abstract Unix stream socket by its exact name; waits where its backlog is full. ECONNREFUSED where nobody listens,
-   * O2CB_PERMISSION_DENIED without errno where neither root nor this process's own user does. */
+   * O2CB_SERVICE_UNAVAILABLE without errno where neither root nor this process's own user does. */
   connectAbstract(name: string, options?: CallOptions): Promise<ByteChannel>;
 }

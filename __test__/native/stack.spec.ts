@@ -188,7 +188,7 @@ asRoot("a service that another user runs is not taken for the system's (needs ro
   const ended = new Promise((resolve) => server.once("exit", resolve));
   await new Promise((resolve) => server.stdout.once("data", resolve));
   await t.throwsAsync(native.connectAbstract(name), {
-    code: "O2CB_PERMISSION_DENIED",
+    code: "O2CB_SERVICE_UNAVAILABLE",
     message: /user 65534 serves it/,
   });
   server.kill();

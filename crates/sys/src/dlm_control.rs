@@ -7,7 +7,6 @@
 //! holds its callers.
 
 mod library;
-mod peer;
 
 use std::ffi::{CStr, CString};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +17,8 @@ use rustix::event::PollFlags;
 use crate::cancel::Cancel;
 use crate::closable::{Closable, Turn};
 use crate::fsdlm::check_name;
+use crate::peer::require_service;
+use crate::socket::connected;
 use library::{Client, Failure, MOST_NODES, RawAnswer};
 
 pub use library::{LIBRARY, Library};
@@ -34,6 +35,9 @@ pub const UNREGISTER: &str = "unregister-lockspace";
 pub const NOTIFIED: &str = "say-notified";
 /// Waiting for an answer, likewise.
 pub const NEXT: &str = "next-dlm-answer";
+
+/// The socket of questions.
+const QUESTIONS: &str = "dlmc_query_sock";
 
 /// What a change of members waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +87,9 @@ pub fn lockspace(library: &'static Library, name: &str, cancel: &Cancel) -> Resu
         return Err(Error::new(Code::Aborted, LOOK, "the caller gave up before it asked"));
     }
     if library.has_sockets {
-        peer::check_questions(LOOK, cancel).map_err(named)?;
+        // libdlmcontrol connects by itself for each question, and trusts what it reads: who serves it is looked at before. Between this look
+        // and that dlm_controld would have to end and another to take its place.
+        connected(LOOK, QUESTIONS, cancel).map_err(named)?;
     }
     let facts = match library.lockspace(&name) {
         Err(Failure::Refused(libc::ENOENT)) => return Ok(None),
@@ -154,7 +160,7 @@ impl DlmControl {
     pub fn connect(library: &'static Library) -> Result<Self> {
         let client = library.client().map_err(|failure| failed(CONNECT, "dlmc_fs_connect", failure))?;
         if library.has_sockets {
-            peer::check(CONNECT, client.descriptor())?;
+            require_service(CONNECT, client.descriptor(), "dlm_controld's socket")?;
         }
         let connection = Connection { client, writes: Mutex::new(()) };
         Closable::new(CONNECT, "the connection to dlm_controld", connection)

@@ -31,7 +31,7 @@ pub(crate) fn require_service(operation: &'static str, socket: impl AsFd, shown:
     }
     let detail =
         format!("a process of user {user} serves it, who is not root: no service of the cluster does");
-    Err(Error::new(Code::PermissionDenied, operation, detail).path(shown))
+    Err(Error::new(Code::ServiceUnavailable, operation, detail).path(shown))
 }
 
 fn user_of(operation: &'static str, socket: BorrowedFd<'_>, shown: &str) -> Result<u32> {
