@@ -4,6 +4,7 @@ import { FsdlmTransport } from "../../ts/dlm/fsdlm-transport.ts";
 import { initializeDlm } from "../../ts/dlm/initialize.ts";
 import { withVolumeLocked } from "../../ts/dlm/with-volume-locked.ts";
 import type { ErrorCode, O2cbError } from "../../ts/errors.ts";
+import type { Step } from "../../ts/steps.ts";
 import { openVolume } from "../../ts/volume.ts";
 import { runCorosync } from "../helpers/corosync.ts";
 import { DISK, Fsdlm, userStack, UUID, type FakeNative, type Machine } from "../helpers/fake-native.ts";
@@ -92,4 +93,44 @@ test("a join of the domain that fails leaves nothing", async (t) => {
     await refused(t, initializeDlm(native, volume, { service: "fsck.ocfs2" }), errno);
     t.deepEqual(kernel.leftovers(), []);
   }
+});
+
+test("what the kernel waits for in the join is told, and that a signal does not reach it", async (t) => {
+  const { kernel } = machine();
+  const native = kernel.process();
+  const state = { isJoining: true, isLeaving: false, isStopped: true, isRegistered: false, members: [1, 2] };
+  kernel.services.lockspaces?.set(UUID, { ...state, name: UUID, waitsFor: "fencing", fencing: [2] });
+  const join = native.openLockspace.bind(native);
+  let answer: () => void = () => {};
+  native.openLockspace = async (name) => {
+    await new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    // The kernel answers what it was asked, whoever has given up.
+    return join(name);
+  };
+  const controller = new AbortController();
+  const steps: Step[] = [];
+  const onStep = (step: Step): void => {
+    steps.push(step);
+    if (step.step === "wait-fencing") controller.abort();
+    if (step.step === "waiting-for-kernel") answer();
+  };
+  const request = { device: DISK, service: "fsck.ocfs2", onStep, signal: controller.signal };
+  await refused(
+    t,
+    withVolumeLocked(native, request, async () => t.fail("it was given up")),
+    null,
+    "O2CB_ABORTED",
+  );
+  const told = steps.filter(({ step }) => step.startsWith("wait"));
+  t.deepEqual(told, [
+    { step: "wait-fencing", region: UUID, nodes: [2] },
+    {
+      step: "waiting-for-kernel",
+      operation: "join",
+      reason: "the lock manager joins the volume's lock space, where no signal reaches it",
+    },
+  ]);
+  t.deepEqual(kernel.leftovers(), []);
 });

@@ -132,6 +132,8 @@ export async function initializeDlm(
   try {
     const transport = await openTransport(native, volume.stack, volume.uuid, { signal, onStep });
     locks = new LockSpace(transport, { onStep });
+    // A join that waits in the kernel hears no signal.
+    if (signal?.aborted) throw givenUp(volume, signal.reason);
     return new Dlm(volume, service, locks, await join.complete(0));
   } catch (error) {
     const told = await withNames(native, volume, error, signal).catch((end: unknown) => end);
