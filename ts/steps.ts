@@ -87,7 +87,7 @@ export type Step =
   | { step: "wait-daemon"; region: string; request: string; waitedMs: number }
   /** mount(2) of a userspace stack waits, or will: this node's partition has no quorum */
   | { step: "wait-quorum"; region: string }
-  /** the same: these nodes have to be fenced before the lock manager lets anybody in */
+  /** the same: these nodes have to be fenced before the lock manager lets anybody in; none where dlm_controld does not say which */
   | { step: "wait-fencing"; region: string; nodes: readonly number[] }
   /** the same: the members of the volume's lock space are being agreed on, or a file system's daemon has to say that it is done */
   | { step: "wait-members"; region: string; nodes: readonly number[]; reason: string }

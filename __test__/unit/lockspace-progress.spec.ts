@@ -13,6 +13,7 @@ import { O2cbError } from "../../ts/errors.ts";
 import { mountVolume } from "../../ts/mount/mount-volume.ts";
 import { unmountVolume } from "../../ts/mount/unmount-volume.ts";
 import type { LockspaceState } from "../../ts/native-types.ts";
+import { DLM_QUESTIONS } from "../../ts/stack/dlm-status.ts";
 import { tellLockspaceWaits } from "../../ts/stack/lockspace-progress.ts";
 import type { Step } from "../../ts/steps.ts";
 
@@ -108,6 +109,24 @@ test("where dlm_controld has nothing to say, corosync is asked; a lockspace that
   await lonely.looks(2);
   lonely.stop();
   t.is(lonely.steps.length, 2);
+});
+
+test("a lockspace that waits for the fence of a node that is none of its own: dlm_controld names it", async (t) => {
+  const { kernel, steps, stop, set, next } = watched(null);
+  const record = Buffer.alloc(28 + 16);
+  for (const [index, word] of [2, 0, 7, 0, 0, 16].entries()) record.writeUInt32LE(word, 4 * index);
+  record.write("need_fencing=1 ", 28);
+  kernel.abstractSockets.set(DLM_QUESTIONS, (client) => ({
+    data() {
+      client.send(record);
+      client.end();
+    },
+    end() {},
+  }));
+  set({ waitsFor: "fencing", fencing: [] });
+  await next("wait-fencing");
+  stop();
+  t.like(steps[0], { step: "wait-fencing", nodes: [7] });
 });
 
 test("services that cannot be asked tell nothing, and end nothing", async (t) => {

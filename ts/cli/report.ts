@@ -130,7 +130,9 @@ const lines: Lines = {
       "this node's partition has no quorum: joining waits inside the kernel until other nodes come, where no signal reaches it",
     ),
   "wait-fencing": ({ nodes }) =>
-    waiting(`waiting for the cluster to fence node ${nodes.join(", ")} before the volume can be joined`),
+    waiting(
+      `waiting for the cluster to fence ${nodes.length === 0 ? "a node that died" : `node ${nodes.join(", ")}`} before the volume can be joined`,
+    ),
   "wait-members": ({ nodes, reason }) =>
     waiting(
       `waiting for the members of the volume's lock space${nodes.length === 0 ? "" : ` (node ${nodes.join(", ")})`}: ${reason}`,

@@ -6,6 +6,7 @@
 import type { LockspaceState, Native } from "../native-types.ts";
 import { pause } from "../pause.ts";
 import { emit, type OnStep, type Step } from "../steps.ts";
+import { askNodesToFence } from "./dlm-status.ts";
 
 /** A mount that is not held up ends within this (measured: 0.2 to 0.5 s under emulation). */
 const FIRST_LOOK_MS = 1000;
@@ -40,6 +41,8 @@ export function tellLockspaceWaits(native: Native, region: string, options: Prog
 async function look(native: Native, region: string, signal: AbortSignal): Promise<Step | null> {
   const state = await native.lockspaceState(region, { signal }).catch(() => null);
   const known = state === null ? null : waitOf(region, state);
+  if (known?.step === "wait-fencing" && known.nodes.length === 0)
+    return { ...known, nodes: await askNodesToFence(native, signal) };
   // A lockspace that runs: the mount is at work on the disk.
   if (known !== null || state?.isJoining === false) return known;
   // Not yet in dlm_controld's list, or waiting for messages only: without quorum that is the reason.
