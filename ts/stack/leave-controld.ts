@@ -8,25 +8,18 @@ import { constants } from "node:os";
 import { ControldClient, type ControldOptions } from "../controld/client.ts";
 import { refusal } from "../controld/refusals.ts";
 import { isCode } from "../errors.ts";
-import type { DeviceNumber, Held, Native } from "../native-types.ts";
+import type { Native } from "../native-types.ts";
 import { pause } from "../pause.ts";
-import { claimDeadDevice, hasLiveSuperblock } from "../region/liveness.ts";
-import { devicePath } from "../region/superblock.ts";
-import { lockVolume } from "../region/volume-lock.ts";
+import { whileDead, type DeadSuperblock } from "../region/dead-superblock.ts";
+import { hasLiveSuperblock } from "../region/liveness.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { MOUNT_SERVICE } from "./cluster-stack.ts";
 
-export interface ControldLeave {
-  region: string;
+/** `deviceNumber` is null where the caller knows (the kernel's call-out, a program's service). */
+export interface ControldLeave extends DeadSuperblock {
   clusterStack: string;
   /** default `ocfs2`, that of mounts */
   service?: string | undefined;
-  /** a path of the device, for whose proof of death `deviceNumber` asks */
-  device: string | null;
-  /** proves first that no superblock is on this device; null: the caller knows (the kernel's call-out, a program's service) */
-  deviceNumber: DeviceNumber | null;
-  /** how long to wait for a superblock that is on its way out */
-  patienceMs: number;
 }
 
 export interface ControldLeaveOptions extends ControldOptions {
@@ -49,22 +42,8 @@ export async function leaveControldMount(
   leave: ControldLeave,
   options: ControldLeaveOptions = {},
 ): Promise<"left" | "still-in-use"> {
-  const { deviceNumber, patienceMs } = leave;
-  if (deviceNumber === null) return tellDaemon(native, leave, options);
-  const volumeLock = await lockVolume(native, leave.region, options);
-  let claim: Held | null = null;
-  try {
-    if (await hasLiveSuperblock(native, deviceNumber)) return "still-in-use";
-    const path = await devicePath(native, deviceNumber, leave.device);
-    if (path !== null) {
-      claim = await claimDeadDevice(native, path, patienceMs, options.signal);
-      if (claim === null) return "still-in-use";
-    }
-    return await tellDaemon(native, leave, options);
-  } finally {
-    claim?.release();
-    volumeLock.release();
-  }
+  const tell = (): Promise<"left"> => tellDaemon(native, leave, options);
+  return leave.deviceNumber === null ? tell() : whileDead(native, leave, options, tell);
 }
 
 /**

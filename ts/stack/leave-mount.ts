@@ -1,29 +1,21 @@
 // The leave of a mount, long after its join and usually in another process: what the last unmount does.
 //
-// Facts relied on: commands 2.6, S5 and S6; architecture rule 1 (one mount reference for each superblock). The device stays claimed
-// while the reference goes, so no mount can slip in between.
+// Facts relied on: architecture rule 1 (one mount reference for each superblock); those of `whileDead`: no mount can slip in between.
 import { exists } from "../attributes.ts";
-import type { DeviceNumber, Held, Native, RegionLock } from "../native-types.ts";
+import type { Native, RegionLock } from "../native-types.ts";
 import { requireHostNamespaces } from "../namespaces.ts";
-import { claimDeadDevice, hasLiveSuperblock } from "../region/liveness.ts";
+import { whileDead, type DeadSuperblock } from "../region/dead-superblock.ts";
 import { withRegionLock } from "../region/lock.ts";
 import { mountAccount, type MountAccount } from "../region/mount-account.ts";
 import { forgetRecord } from "../region/record.ts";
 import { dropReferences, stopUnreferenced } from "../region/stop-region.ts";
-import { devicePath } from "../region/superblock.ts";
-import { lockVolume } from "../region/volume-lock.ts";
 import { emit, type OnStep } from "../steps.ts";
 import { MOUNT_SERVICE } from "./cluster-stack.ts";
 
-export interface MountLeave {
-  region: string;
+export interface MountLeave extends DeadSuperblock {
   directory: string;
-  device: string | null;
-  deviceNumber: DeviceNumber | null;
   /** hb_ctl_path names a program that the kernel runs at the end of a superblock: it drops the reference, not we */
   kernelLeaves: boolean;
-  /** how long to wait for the claim of a superblock that is on its way out */
-  patienceMs: number;
 }
 
 /**
@@ -36,17 +28,7 @@ export async function leaveMount(
   options: { signal?: AbortSignal | undefined; onStep?: OnStep | undefined },
 ): Promise<"left" | "still-in-use"> {
   await requireHostNamespaces(native, "leave");
-  const volumeLock = await lockVolume(native, leave.region, options);
-  let claim: Held | null = null;
-  try {
-    const path =
-      leave.deviceNumber === null ? null : await devicePath(native, leave.deviceNumber, leave.device);
-    if (leave.deviceNumber !== null && (await hasLiveSuperblock(native, leave.deviceNumber)))
-      return "still-in-use";
-    if (path !== null) {
-      claim = await claimDeadDevice(native, path, leave.patienceMs);
-      if (claim === null) return "still-in-use";
-    }
+  return whileDead(native, leave, options, async () => {
     const work = async (lock: RegionLock | null): Promise<void> => {
       if (lock !== null && !leave.kernelLeaves) {
         await dropMount(native, leave, lock, options.onStep);
@@ -62,11 +44,8 @@ export async function leaveMount(
     if (await exists(native, leave.directory))
       await withRegionLock(native, leave.region, true, options, work);
     else await withRegionLock(native, leave.region, false, options, work);
-    return "left";
-  } finally {
-    claim?.release();
-    volumeLock.release();
-  }
+    return "left" as const;
+  });
 }
 
 /** Under the mutex, for a superblock that has just ended: its references go, those of others stay. */
