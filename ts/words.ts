@@ -2,7 +2,7 @@
 
 export function quoted(text: string, limit = 60): string {
   const visible = text.replace(
-    /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
+    /[\p{C}\u2028\u2029]/gu,
     (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
   );
   return visible.length > limit ? `'${visible.slice(0, limit - 1)}…'` : `'${visible}'`;

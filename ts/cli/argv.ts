@@ -4,6 +4,7 @@
 // half of node's own start-up, which mount(8) pays at each mount. `canonical` writes a command line so that clipanion reads it
 // as this file does; a test holds the two together. Long options cannot be shortened.
 import type { CommandSyntax, OperandSyntax, OptionSyntax } from "./syntax.ts";
+import { quoted } from "../words.ts";
 
 /** A command line that cannot be meant: one clause, and exit status 1. */
 export class UsageError extends Error {
@@ -98,7 +99,7 @@ function checkOperands(syntax: CommandSyntax, operands: readonly string[]): void
   if (missing.length > 0)
     throw new UsageError(`${missing.join(" and ")} ${missing.length > 1 ? "are" : "is"} missing`);
   const excess = isMany(syntax.operands.at(-1)) ? undefined : operands[syntax.operands.length];
-  if (excess !== undefined) throw new UsageError(`${shown(excess)} is one argument too many`);
+  if (excess !== undefined) throw new UsageError(`${quoted(excess)} is one argument too many`);
   for (const [index, operand] of operands.entries()) {
     const meant = syntax.operands[Math.min(index, syntax.operands.length - 1)];
     if (operand === "" && meant?.mayBeEmpty !== true) throw new UsageError(`${meant?.label} is empty`);
@@ -123,12 +124,12 @@ function tokens(syntax: CommandSyntax, argv: readonly string[]): Token[] {
   for (let at = 0; at < argv.length; at++) {
     const argument = argv[at] ?? "";
     // Node replaces bytes that are no UTF-8: the path or option meant cannot be known any more.
-    if (argument.includes("\uFFFD")) throw new UsageError(`${shown(argument)} is not valid UTF-8`);
+    if (argument.includes("\uFFFD")) throw new UsageError(`${quoted(argument)} is not valid UTF-8`);
     /** takes the next argument as an option's value */
     const next = (name: string): string => {
       const value = argv[++at];
       if (value === undefined) throw new UsageError(`option ${name} needs a value`);
-      if (value.includes("\uFFFD")) throw new UsageError(`${shown(value)} is not valid UTF-8`);
+      if (value.includes("\uFFFD")) throw new UsageError(`${quoted(value)} is not valid UTF-8`);
       return value;
     };
     if (isEnded || argument === "-" || !argument.startsWith("-")) found.push({ operand: argument });
@@ -143,7 +144,7 @@ function longOption(syntax: CommandSyntax, argument: string, next: (name: string
   const equals = argument.indexOf("=");
   const name = equals < 0 ? argument : argument.slice(0, equals);
   const option = syntax.options.find(({ long }) => `--${long}` === name);
-  if (option === undefined) throw new UsageError(`there is no option ${shown(name)}`);
+  if (option === undefined) throw new UsageError(`there is no option ${quoted(name)}`);
   refuseOthers(option, name);
   if (option.kind === "optional") {
     if (equals === argument.length - 1) throw new UsageError(`option ${name} has an empty value`);
@@ -161,7 +162,7 @@ function shortOptions(syntax: CommandSyntax, argument: string, next: (name: stri
     const letter = String.fromCodePoint(argument.codePointAt(at) ?? 0);
     const name = `-${letter}`;
     const option = syntax.options.find(({ short }) => short === letter);
-    if (option === undefined) throw new UsageError(`there is no option ${shown(name)}`);
+    if (option === undefined) throw new UsageError(`there is no option ${quoted(name)}`);
     refuseOthers(option, name);
     if (option.kind === "optional") {
       const rest = argument.slice(at + 1);
@@ -183,13 +184,4 @@ function refuseOthers({ refused }: OptionSyntax, name: string): void {
 
 function takesValue({ kind }: OptionSyntax): boolean {
   return kind === "value" || kind === "list";
-}
-
-/** Text from outside as it may stand in a line on a terminal. */
-export function shown(text: string): string {
-  const visible = text.replace(
-    /\p{C}/gu,
-    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
-  );
-  return `'${visible.length > 60 ? `${visible.slice(0, 59)}…` : visible}'`;
 }

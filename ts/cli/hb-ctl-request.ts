@@ -2,8 +2,9 @@
 // passes over it, and then does something else than was meant.
 import { O2cbError } from "../errors.ts";
 import { regionName } from "../volume.ts";
-import { shown, UsageError, type Arguments } from "./argv.ts";
+import { UsageError, type Arguments } from "./argv.ts";
 import { hbCtlSyntax } from "./hb-ctl-syntax.ts";
+import { quoted } from "../words.ts";
 
 /** One volume: the one of both that is not null. */
 export interface OneVolume {
@@ -78,7 +79,7 @@ export function hbCtlRequest(args: Arguments): HbCtlRequest {
     default:
   }
   if (services[0] !== undefined)
-    throw new UsageError(`${names[action]} takes no service, and ${shown(services[0])} is one`);
+    throw new UsageError(`${names[action]} takes no service, and ${quoted(services[0])} is one`);
   if (action === "priority") return { action, ...oneVolume(args, action), level: levelOf(args) };
   if (action === "audit") return { action, ...volumes(args) };
   return { action, ...volumes(args), dryRun: args.flag("dryRun"), force: args.flag("force") };
@@ -130,32 +131,32 @@ function asRegion(uuid: string): string {
   } catch (error) {
     if (!(error instanceof O2cbError)) throw error;
     throw new UsageError(
-      `${shown(uuid)} is not a UUID: 32 hexadecimal digits are expected, with or without dashes`,
+      `${quoted(uuid)} is not a UUID: 32 hexadecimal digits are expected, with or without dashes`,
     );
   }
 }
 
 function oneService(services: readonly string[]): string | null {
-  if (services[1] !== undefined) throw new UsageError(`${shown(services[1])} is one argument too many`);
+  if (services[1] !== undefined) throw new UsageError(`${quoted(services[1])} is one argument too many`);
   return services[0] ?? null;
 }
 
 function levelOf(args: Arguments): number {
   const text = args.value("level") ?? "0";
   if (!/^[0-7]$/.test(text))
-    throw new UsageError(`the priority is ${shown(text)}, and has to be a number from 0 to 7`);
+    throw new UsageError(`the priority is ${quoted(text)}, and has to be a number from 0 to 7`);
   return Number(text);
 }
 
 function waitOf(text: string | null): "gone" | "active" | null {
   if (text === null || text === "gone" || text === "active") return text;
-  throw new UsageError(`--wait is for 'gone' or 'active', not for ${shown(text)}`);
+  throw new UsageError(`--wait is for 'gone' or 'active', not for ${quoted(text)}`);
 }
 
 function secondsOf(text: string | null): number | null {
   if (text === null) return null;
   // As many as a timer can count: 24 days.
   if (!/^\d{1,7}(\.\d{1,3})?$/.test(text) || Number(text) > 2_000_000)
-    throw new UsageError(`--timeout is a number of seconds, not ${shown(text)}`);
+    throw new UsageError(`--timeout is a number of seconds, not ${quoted(text)}`);
   return Number(text) * 1000;
 }

@@ -2,7 +2,7 @@
 // clipanion classes follow from that.
 //
 // Facts relied on (group-api 6.4): the C tool's own options stand before the command.
-import { shown, usageLine, UsageError, type Arguments } from "./argv.ts";
+import { usageLine, UsageError, type Arguments } from "./argv.ts";
 import { oneFailure } from "./exit-status.ts";
 import { helpText } from "./help-text.ts";
 import type { LoadNative } from "./job.ts";
@@ -21,6 +21,7 @@ import { statusCommands } from "./o2cb-status-commands.ts";
 import { globalOptions, type Subcommand } from "./o2cb-syntax.ts";
 import { isHelp, isVersion, runCli, tellHelp, tellVersion } from "./run-cli.ts";
 import { systemTerminal, type Terminal } from "./terminal.ts";
+import { quoted } from "../words.ts";
 
 export type { Subcommand } from "./o2cb-syntax.ts";
 
@@ -58,7 +59,7 @@ export function runO2cb(
     if (word === undefined)
       throw new UsageError(`a sub-command is missing: ${table.map((one) => one.word).join(", ")}`);
     const found = table.find((one) => one.word === word);
-    if (found === undefined) throw new UsageError(`there is no sub-command ${shown(word)}`);
+    if (found === undefined) throw new UsageError(`there is no sub-command ${quoted(word)}`);
     const { job, check } = found;
     const program = { job, check: (args: Arguments) => check?.(args), help: () => helpText(job.syntax.name) };
     const isAsked = isHelp(after) || isVersion(after);
@@ -87,5 +88,5 @@ function split(argv: readonly string[]): { before: string[]; rest: readonly stri
 
 function strange(argument: string): string {
   const known = globalOptions.map(({ long }) => `--${long}`).join(" and ");
-  return `option ${shown(argument)} cannot stand before the sub-command, only ${known} can`;
+  return `option ${quoted(argument)} cannot stand before the sub-command, only ${known} can`;
 }

@@ -7,7 +7,7 @@
 import type { ConfDocument } from "../config/cluster-conf.ts";
 import { O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
-import { shown, UsageError, type Arguments } from "./argv.ts";
+import { UsageError, type Arguments } from "./argv.ts";
 import type { JobContext, JobResult } from "./job.ts";
 import {
   cluster,
@@ -20,6 +20,7 @@ import {
 } from "./o2cb-syntax.ts";
 import { written } from "./o2cb-writes.ts";
 import type { OperandSyntax, OptionSyntax } from "./syntax.ts";
+import { quoted } from "../words.ts";
 
 const node: OperandSyntax = { key: "node", label: "NODE" };
 const region: OperandSyntax = { key: "region", label: "UUID|DEVICE" };
@@ -215,7 +216,7 @@ function modeOf(args: Arguments): (typeof MODES)[number] {
   const text = args.operand("mode");
   const mode = MODES.find((one) => one === text);
   if (mode === undefined)
-    throw new UsageError(`the mode is ${shown(text)}, and has to be 'local' or 'global'`);
+    throw new UsageError(`the mode is ${quoted(text)}, and has to be 'local' or 'global'`);
   return mode;
 }
 
@@ -224,6 +225,6 @@ function wholeNumber(args: Arguments, key: string): number | undefined {
   const text = args.value(key);
   if (text === null) return undefined;
   if (!/^(0|[1-9]\d{0,8})$/.test(text))
-    throw new UsageError(`--${key} is ${shown(text)}, and has to be a decimal number`);
+    throw new UsageError(`--${key} is ${quoted(text)}, and has to be a decimal number`);
   return Number(text);
 }

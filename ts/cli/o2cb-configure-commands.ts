@@ -6,11 +6,12 @@
 import type { Plan, PlanStep, Value } from "../cluster/plan-types.ts";
 import type { Sysconfig, Variable } from "../config/sysconfig.ts";
 import { O2cbError } from "../errors.ts";
-import { shown, UsageError, type Arguments } from "./argv.ts";
+import { UsageError, type Arguments } from "./argv.ts";
 import type { JobContext, JobResult } from "./job.ts";
 import { answer, configPath, dryRun, flag, subcommand, value, type Subcommand } from "./o2cb-syntax.ts";
 import { fenceMethodOf, fenceOption, timeoutOptions, timeoutsOf } from "./o2cb-timeouts.ts";
 import { writeLine, written } from "./o2cb-writes.ts";
+import { quoted } from "../words.ts";
 
 export function configureCommands(): readonly Subcommand[] {
   return [
@@ -60,7 +61,7 @@ function changesOf(args: Arguments): Changes {
   const { deadThreshold, idleMs, keepaliveMs, reconnectMs } = timeoutsOf(args);
   const leave = args.value("leave");
   if (leave !== null && leave !== "umount" && leave !== "kernel")
-    throw new UsageError(`--leave is for 'umount' or 'kernel', not for ${shown(leave)}`);
+    throw new UsageError(`--leave is for 'umount' or 'kernel', not for ${quoted(leave)}`);
   const enabled = args.flag("enable") ? "true" : args.flag("disable") ? "false" : null;
   const all: Record<Variable, string | number | null | undefined> = {
     O2CB_ENABLED: enabled,

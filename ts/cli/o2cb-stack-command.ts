@@ -4,9 +4,10 @@
 //
 // The published form of --json is docs/schemas/o2cb-set-stack.json.
 import type { SetStackResult } from "../cluster/set-stack.ts";
-import { shown, UsageError, type Arguments } from "./argv.ts";
+import { UsageError, type Arguments } from "./argv.ts";
 import { answer, dryRun, subcommand, type Subcommand } from "./o2cb-syntax.ts";
 import { writeLine } from "./o2cb-writes.ts";
+import { quoted } from "../words.ts";
 
 export function stackCommands(): readonly Subcommand[] {
   return [
@@ -44,7 +45,7 @@ function wanted(args: Arguments): { stack: string } | { device: string } {
   if (what.includes("/")) return { device: what };
   if (/^[!-.0-~]{4}$/.test(what)) return { stack: what };
   throw new UsageError(
-    `${shown(what)} is neither a stack's label, which has four characters, nor the path of a device`,
+    `${quoted(what)} is neither a stack's label, which has four characters, nor the path of a device`,
   );
 }
 

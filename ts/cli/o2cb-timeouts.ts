@@ -3,9 +3,10 @@
 // Facts relied on: the dead time is counted in iterations of 2 s plus one (group-api 4.5). The limits are the library's.
 import type { DesiredTimeouts, FenceMethod } from "../cluster/desired-state.ts";
 import type { ClusterTimeouts } from "../cluster/timeouts.ts";
-import { shown, UsageError, type Arguments } from "./argv.ts";
+import { UsageError, type Arguments } from "./argv.ts";
 import { value } from "./o2cb-syntax.ts";
 import type { OptionSyntax } from "./syntax.ts";
+import { quoted } from "../words.ts";
 
 const ITERATION_S = 2;
 const MAX = 4_294_967_294;
@@ -28,7 +29,7 @@ export const fenceOption = value(
 export function fenceMethodOf(args: Arguments): FenceMethod | null {
   const text = args.value("fenceMethod");
   if (text === null || text === "reset" || text === "panic") return text;
-  throw new UsageError(`--fence-method is for 'reset' or 'panic', not for ${shown(text)}`);
+  throw new UsageError(`--fence-method is for 'reset' or 'panic', not for ${quoted(text)}`);
 }
 
 /** @throws UsageError */
@@ -55,7 +56,7 @@ function wholeNumber(args: Arguments, key: string, long: string): number | null 
   const text = args.value(key);
   if (text === null) return null;
   if (/^\d{1,10}$/.test(text) && Number(text) <= MAX) return Number(text);
-  throw new UsageError(`--${long} is ${shown(text)}, and has to be a whole number`);
+  throw new UsageError(`--${long} is ${quoted(text)}, and has to be a whole number`);
 }
 
 /** As the kernel has them, in its own units or in seconds. */
