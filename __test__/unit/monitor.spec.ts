@@ -13,6 +13,7 @@ import {
   type FakeKernel,
 } from "../helpers/fake-native.ts";
 import { RunningMonitor } from "../helpers/monitor.ts";
+import { tidier } from "../../ts/cli/tidy.ts";
 import { beginGroupJoin } from "../../ts/membership.ts";
 import { mountVolume } from "../../ts/mount/mount-volume.ts";
 import { unmountVolume } from "../../ts/mount/unmount-volume.ts";
@@ -538,4 +539,37 @@ test("a program that holds the region and is killed: its region goes, though not
   await running.until(() => running.of("region-gone").length > 0, "the region is gone");
   await running.stop();
   t.deepEqual(kernel.leftovers(), []);
+});
+
+test("it says when it comes to rest, each time, and never while there is something to do", async (t) => {
+  const { kernel } = classicLocal();
+  let rests = 0;
+  const running = await RunningMonitor.start(kernel, { onRest: () => (rests += 1) });
+  await running.rest();
+  t.true(rests > 0);
+  const before = rests;
+  await mount(kernel);
+  await running.until(() => running.of("superblock").length > 0, "the mount is seen");
+  await running.rest();
+  t.true(rests > before);
+  const now = rests;
+  await running.rest();
+  t.is(rests, now, "rest is rest");
+  await running.stop();
+});
+
+test("garbage is collected at a rest where some has come together", (t) => {
+  let [collected, used] = [0, 4_000_000];
+  const tidy = tidier(
+    () => (collected += 1),
+    () => used,
+  );
+  tidy();
+  used += 200_000;
+  tidy();
+  t.is(collected, 1, "little has come since");
+  used += 100_000;
+  tidy();
+  t.is(collected, 2);
+  t.notThrows(tidier(undefined));
 });

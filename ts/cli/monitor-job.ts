@@ -9,11 +9,12 @@ import { eventOptions } from "./event-options.ts";
 import { oneFailure } from "./exit-status.ts";
 import type { Job } from "./job.ts";
 import type { CommandSyntax } from "./syntax.ts";
+import { tidier } from "./tidy.ts";
 
 export interface MonitorLibrary {
   watch(
     native: Native,
-    options: { signal: AbortSignal; onStep: OnStep; reap: boolean },
+    options: { signal: AbortSignal; onStep: OnStep; reap: boolean; onRest: () => void },
   ): AsyncIterable<MonitorEvent>;
 }
 
@@ -48,7 +49,8 @@ export function monitorJob(load: () => Promise<MonitorLibrary> = () => import(".
     async run(args, { native, signal, onStep, out, say }) {
       const { watch } = await load();
       const [isJson, isVerbose] = [args.flag("json"), args.count("verbose") > 0];
-      for await (const event of watch(native, { signal, onStep, reap: !args.flag("noReap") })) {
+      const options = { signal, onStep, reap: !args.flag("noReap"), onRest: tidier() };
+      for await (const event of watch(native, options)) {
         if (isJson) out(JSON.stringify(event));
         else if (isVerbose || alwaysTold.includes(event.event)) say(eventText(event));
       }

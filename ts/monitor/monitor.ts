@@ -35,6 +35,8 @@ export interface WatchOptions {
   onStep?: OnStep | undefined;
   /** leave for superblocks that died, and remove what killed commands left; one such watcher per host. Default true */
   reap?: boolean | undefined;
+  /** called each time when nothing is left to be done until something happens */
+  onRest?: (() => void) | undefined;
 }
 
 /**
@@ -114,9 +116,11 @@ export class Monitor {
 
   /** Whether nothing is left to be done, so that only an event wakes it. */
   get isAtRest(): boolean {
-    return (
-      this.#alarm.isWaiting && this.#alarm.at === null && !this.#mustLook && (this.#reaps?.size ?? 0) === 0
-    );
+    return this.#alarm.isWaiting && this.#hasNothingToDo;
+  }
+
+  get #hasNothingToDo(): boolean {
+    return this.#alarm.at === null && !this.#mustLook && (this.#reaps?.size ?? 0) === 0;
   }
 
   async *run(): AsyncGenerator<MonitorEvent, void, void> {
@@ -136,6 +140,7 @@ export class Monitor {
       while (!this.#end.signal.aborted) {
         if (this.#mustLook) await this.#look();
         for (let event = this.#told.shift(); event !== undefined; event = this.#told.shift()) yield event;
+        if (this.#hasNothingToDo) this.#options.onRest?.();
         const isTime = await this.#alarm.wait();
         if (isTime || (this.#haveMountsChanged && (await this.#isTableNew()))) this.#mustLook = true;
       }
