@@ -92,7 +92,13 @@ fn only_commands_that_stay_get_flags_and_they_stand_before_the_bundle() {
         let (flags, has_variable) = started(name, arguments);
         assert_eq!(
             flags,
-            ["--jitless", "--no-expose-wasm", "--max-semi-space-size=1", "--no-memory-reducer", "--expose-gc"]
+            [
+                "--jitless",
+                "--no-expose-wasm",
+                "--max-semi-space-size=1",
+                "--no-memory-reducer",
+                "--expose-gc"
+            ]
         );
         assert!(has_variable);
     }
