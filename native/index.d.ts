@@ -399,6 +399,9 @@ export declare function readVolume(cancellation: Cancellation | undefined | null
 /** The region's set, seen without the mutex. */
 export declare function regionSemaphores(region: string): Promise<SemaphoreFacts | undefined | null>
 
+/** The code that is given back, in bytes. */
+export declare function releaseCode(): number
+
 /** rmdir(2). */
 export declare function removeDirectory(cancellation: Cancellation | undefined | null, path: string): Promise<undefined>
 

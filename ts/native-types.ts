@@ -285,6 +285,8 @@ export interface Native extends NativeStack {
   startProgram(request: ProgramRequest): Promise<ForegroundProgram>;
   /** flock(2) LOCK_EX on a file that is created (0600, its directory 0755) where missing; O2CB_TIMEOUT after timeoutMs */
   lockFile(path: string, timeoutMs: number, options?: CallOptions): Promise<Held>;
+  /** Gives this process's program code back to the page cache, from where it comes again as it is used; how many bytes of it were mapped. */
+  releaseCode(): number;
   /** connects to an abstract Unix stream socket by its exact name; waits where its backlog is full. ECONNREFUSED where nobody listens,
    * O2CB_SERVICE_UNAVAILABLE without errno where neither root nor this process's own user does. */
   connectAbstract(name: string, options?: CallOptions): Promise<ByteChannel>;

@@ -307,6 +307,7 @@ function wrap(module: Module): Native {
           module.lockFile(c, path, milliseconds("timeoutMs", timeoutMs)),
         ),
       ),
+    releaseCode: () => now(() => module.releaseCode()),
     connectAbstract: async (name, options = {}) =>
       channelOver(await run("connect-abstract", options, (c) => module.connectAbstract(c, name))),
     ...stackCalls(module, { run, now }),

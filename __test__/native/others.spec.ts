@@ -83,3 +83,11 @@ test("the I/O priority of a process that is, and of one that is not", async (t) 
     await t.throwsAsync(native.setIoPriority(pid, ioClass, level), { code: "O2CB_INTERNAL_FAILURE" });
   }
 });
+
+test("the process's code is given back, and it goes on", (t) => {
+  const resident = (): number => process.memoryUsage.rss();
+  const before = resident();
+  t.true(native.releaseCode() > 10_000_000, "node's code");
+  t.true(resident() < before - 4_000_000, `${before} to ${resident()} bytes`);
+  t.true(native.releaseCode() > 10_000_000);
+});

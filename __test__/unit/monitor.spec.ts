@@ -558,18 +558,30 @@ test("it says when it comes to rest, each time, and never while there is somethi
   await running.stop();
 });
 
-test("garbage is collected at a rest where some has come together", (t) => {
-  let [collected, used] = [0, 4_000_000];
-  const tidy = tidier(
-    () => (collected += 1),
-    () => used,
-  );
+test("at a rest garbage is collected and code given back, where that is worth it", (t) => {
+  const done: string[] = [];
+  let [heapBytes, residentBytes] = [4_000_000, 45_000_000];
+  const native = { releaseCode: () => done.push("code") };
+  const tidying = {
+    collect: () => void done.push("garbage"),
+    heapBytes: () => heapBytes,
+    residentBytes: () => residentBytes,
+  };
+  const tidy = tidier(native, tidying);
   tidy();
-  used += 200_000;
+  heapBytes += 200_000;
+  residentBytes += 4_000_000;
   tidy();
-  t.is(collected, 1, "little has come since");
-  used += 100_000;
+  t.deepEqual(done, ["garbage", "code"], "little has come since");
+  heapBytes += 100_000;
   tidy();
-  t.is(collected, 2);
-  t.notThrows(tidier(undefined));
+  residentBytes += 1_000_000;
+  tidy();
+  t.deepEqual(done.slice(2), ["garbage", "code"]);
+  const broken = {
+    releaseCode(): number {
+      throw new Error("no /proc");
+    },
+  };
+  t.notThrows(tidier(broken, { ...tidying, collect: undefined }));
 });

@@ -1,4 +1,4 @@
-//! The rest: I/O priority, programs, file locks, abstract sockets.
+//! The rest: I/O priority, programs, file locks, abstract sockets, this process's own pages.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use napi::Env;
 use napi::bindgen_prelude::PromiseRaw;
 use napi_derive::napi;
-use ocfs2_group_sys::{lock_file as locks, peer, priority, program, socket};
+use ocfs2_group_sys::{code_pages, lock_file as locks, peer, priority, program, socket};
 
 use crate::blocking::{Cancellation, start};
 use crate::errors::to_js;
@@ -56,6 +56,13 @@ pub fn connect_abstract<'env>(
     name: String,
 ) -> napi::Result<PromiseRaw<'env, i32>> {
     start(env, socket::CONNECT, cancellation, move |cancel| socket::connect_abstract(&name, cancel))
+}
+
+/// The code that is given back, in bytes.
+#[napi(catch_unwind)]
+pub fn release_code(env: &Env) -> napi::Result<f64> {
+    #[allow(clippy::cast_precision_loss, reason = "a program has less than 2^53 bytes")]
+    code_pages::release().map(|bytes| bytes as f64).map_err(|error| to_js(env, &error))
 }
 
 /// The user at the other end of a connected Unix socket.

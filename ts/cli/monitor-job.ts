@@ -49,7 +49,7 @@ export function monitorJob(load: () => Promise<MonitorLibrary> = () => import(".
     async run(args, { native, signal, onStep, out, say }) {
       const { watch } = await load();
       const [isJson, isVerbose] = [args.flag("json"), args.count("verbose") > 0];
-      const options = { signal, onStep, reap: !args.flag("noReap"), onRest: tidier() };
+      const options = { signal, onStep, reap: !args.flag("noReap"), onRest: tidier(native) };
       for await (const event of watch(native, options)) {
         if (isJson) out(JSON.stringify(event));
         else if (isVerbose || alwaysTold.includes(event.event)) say(eventText(event));

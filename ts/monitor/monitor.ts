@@ -35,7 +35,7 @@ export interface WatchOptions {
   onStep?: OnStep | undefined;
   /** leave for superblocks that died, and remove what killed commands left; one such watcher per host. Default true */
   reap?: boolean | undefined;
-  /** called each time when nothing is left to be done until something happens */
+  /** called each time when nothing is left to be done until something happens, or until the next look where it has to look by itself */
   onRest?: (() => void) | undefined;
 }
 
@@ -116,11 +116,11 @@ export class Monitor {
 
   /** Whether nothing is left to be done, so that only an event wakes it. */
   get isAtRest(): boolean {
-    return this.#alarm.isWaiting && this.#hasNothingToDo;
+    return this.#alarm.isWaiting && this.#alarm.at === null && this.#hasNothingToDo;
   }
 
   get #hasNothingToDo(): boolean {
-    return this.#alarm.at === null && !this.#mustLook && (this.#reaps?.size ?? 0) === 0;
+    return !this.#mustLook && (this.#reaps?.size ?? 0) === 0;
   }
 
   async *run(): AsyncGenerator<MonitorEvent, void, void> {

@@ -279,6 +279,11 @@ export class FakeNative extends FakeStackCalls implements Native {
     });
   }
 
+  /** No code runs in a fake process. */
+  releaseCode(): number {
+    return 0;
+  }
+
   connectAbstract(name: string, options?: CallOptions): Promise<ByteChannel> {
     return this.call("connectAbstract", [name], options?.signal, () => {
       const listener = this.kernel.abstractSockets.get(name) ?? refuse("ECONNREFUSED");

@@ -15,6 +15,7 @@ pub mod byte_range;
 pub mod cancel;
 pub mod claim;
 mod closable;
+pub mod code_pages;
 pub mod control_device;
 pub mod corosync;
 pub mod device;
