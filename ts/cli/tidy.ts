@@ -10,34 +10,32 @@ export interface Tidying {
   /** absent in a node that was started without `--expose-gc` */
   collect: (() => void) | undefined;
   heapBytes(): number;
-  residentBytes(): number;
 }
 
-/** Growth in bytes that is worth a collection, some 10 ms, and a look at the process's mappings, some 2 ms. */
+/** Growth in bytes that is worth a collection, some 10 ms. */
 const WORTH_COLLECTING = 256 * 1024;
-const WORTH_RELEASING = 4 * 1024 * 1024;
 
-const ours: Tidying = {
-  collect: globalThis.gc,
-  heapBytes: () => getHeapStatistics().used_heap_size,
-  residentBytes: () => process.memoryUsage.rss(),
-};
+const ours: Tidying = { collect: globalThis.gc, heapBytes: () => getHeapStatistics().used_heap_size };
 
-/** Gives back what has grown since the last time. The function returned never throws. */
+/**
+ * Gives back what the start needed, code included, and later the garbage that has come since. The code only once: each event would have to
+ * wait for what it needs of it. The function returned never throws.
+ */
 export function tidier(native: Pick<Native, "releaseCode">, tidying: Tidying = ours): () => void {
-  const { collect, heapBytes, residentBytes } = tidying;
-  let [heap, resident] = [0, 0];
+  const { collect, heapBytes } = tidying;
+  let heap = 0;
+  let hasStarted = false;
   return () => {
     if (collect !== undefined && heapBytes() >= heap + WORTH_COLLECTING) {
       collect();
       heap = heapBytes();
     }
-    if (residentBytes() < resident + WORTH_RELEASING) return;
+    if (hasStarted) return;
+    hasStarted = true;
     try {
       native.releaseCode();
     } catch {
       // Without /proc it stays as it is.
     }
-    resident = residentBytes();
   };
 }

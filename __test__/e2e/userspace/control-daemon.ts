@@ -1,4 +1,5 @@
 // Our control daemon in a machine, and what is asked of it.
+import { readFileSync } from "node:fs";
 import { root } from "../ours.ts";
 import type { Command } from "../vm/command.ts";
 import type { Node } from "../vm/node.ts";
@@ -23,7 +24,9 @@ export function ask(node: Node, ...words: string[]): Promise<string[]> {
 
 /** The same by a client that a command starts, as another user, say. */
 export async function askAs(node: Node, command: readonly string[], ...words: string[]): Promise<string[]> {
-  const { stdout } = await node.try([...command, "perl", clientScript, ...words]);
+  // Another user may not be able to read where the script is.
+  const input = readFileSync(clientScript, "utf8");
+  const { stdout } = await node.try([...command, "perl", "-", ...words], { input });
   return stdout.trimEnd().split("\n");
 }
 
