@@ -1,7 +1,7 @@
 // The tiers of `npm test`, in the order in which they run: the cheap ones first.
 import { availableParallelism } from "node:os";
 
-// Machines mostly wait (for heartbeats, dead times, corosync): two pairs of them keep two processors half busy.
+// Machines mostly wait (for heartbeats, dead times, corosync): one pair of them kept two processors busy for a third of its time.
 const LABS = Math.min(2, availableParallelism());
 
 const ava = (files, ...options) => ({ runner: "ava", files, options });

@@ -3,8 +3,8 @@
 // Why not clipanion's parser: it misreads the first and refuses the second of these (toolchain 4.1), and loading it costs
 // half of node's own start-up, which mount(8) pays at each mount. `canonical` writes a command line so that clipanion reads it
 // as this file does; a test holds the two together. Long options cannot be shortened.
-import type { CommandSyntax, OperandSyntax, OptionSyntax } from "./syntax.ts";
 import { quoted } from "../words.ts";
+import type { CommandSyntax, OperandSyntax, OptionSyntax } from "./syntax.ts";
 
 /** A command line that cannot be meant: one clause, and exit status 1. */
 export class UsageError extends Error {

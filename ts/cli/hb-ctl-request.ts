@@ -2,9 +2,9 @@
 // passes over it, and then does something else than was meant.
 import { O2cbError } from "../errors.ts";
 import { regionName } from "../volume.ts";
+import { quoted } from "../words.ts";
 import { UsageError, type Arguments } from "./argv.ts";
 import { hbCtlSyntax } from "./hb-ctl-syntax.ts";
-import { quoted } from "../words.ts";
 
 /** One volume: the one of both that is not null. */
 export interface OneVolume {

@@ -2,6 +2,7 @@
 // clipanion classes follow from that.
 //
 // Facts relied on (group-api 6.4): the C tool's own options stand before the command.
+import { quoted } from "../words.ts";
 import { usageLine, UsageError, type Arguments } from "./argv.ts";
 import { oneFailure } from "./exit-status.ts";
 import { helpText } from "./help-text.ts";
@@ -21,7 +22,6 @@ import { statusCommands } from "./o2cb-status-commands.ts";
 import { globalOptions, type Subcommand } from "./o2cb-syntax.ts";
 import { isHelp, isVersion, runCli, tellHelp, tellVersion } from "./run-cli.ts";
 import { systemTerminal, type Terminal } from "./terminal.ts";
-import { quoted } from "../words.ts";
 
 export type { Subcommand } from "./o2cb-syntax.ts";
 

@@ -7,6 +7,7 @@
 import type { ConfDocument } from "../config/cluster-conf.ts";
 import { O2cbError } from "../errors.ts";
 import type { Native } from "../native-types.ts";
+import { quoted } from "../words.ts";
 import { UsageError, type Arguments } from "./argv.ts";
 import type { JobContext, JobResult } from "./job.ts";
 import {
@@ -20,7 +21,6 @@ import {
 } from "./o2cb-syntax.ts";
 import { written } from "./o2cb-writes.ts";
 import type { OperandSyntax, OptionSyntax } from "./syntax.ts";
-import { quoted } from "../words.ts";
 
 const node: OperandSyntax = { key: "node", label: "NODE" };
 const region: OperandSyntax = { key: "region", label: "UUID|DEVICE" };

@@ -6,12 +6,12 @@
 import type { Plan, PlanStep, Value } from "../cluster/plan-types.ts";
 import type { Sysconfig, Variable } from "../config/sysconfig.ts";
 import { O2cbError } from "../errors.ts";
+import { quoted } from "../words.ts";
 import { UsageError, type Arguments } from "./argv.ts";
 import type { JobContext, JobResult } from "./job.ts";
 import { answer, configPath, dryRun, flag, subcommand, value, type Subcommand } from "./o2cb-syntax.ts";
 import { fenceMethodOf, fenceOption, timeoutOptions, timeoutsOf } from "./o2cb-timeouts.ts";
 import { writeLine, written } from "./o2cb-writes.ts";
-import { quoted } from "../words.ts";
 
 export function configureCommands(): readonly Subcommand[] {
   return [

@@ -4,10 +4,10 @@
 //
 // The published form of --json is docs/schemas/o2cb-set-stack.json.
 import type { SetStackResult } from "../cluster/set-stack.ts";
+import { quoted } from "../words.ts";
 import { UsageError, type Arguments } from "./argv.ts";
 import { answer, dryRun, subcommand, type Subcommand } from "./o2cb-syntax.ts";
 import { writeLine } from "./o2cb-writes.ts";
-import { quoted } from "../words.ts";
 
 export function stackCommands(): readonly Subcommand[] {
   return [

@@ -3,10 +3,10 @@
 // Facts relied on: the dead time is counted in iterations of 2 s plus one (group-api 4.5). The limits are the library's.
 import type { DesiredTimeouts, FenceMethod } from "../cluster/desired-state.ts";
 import type { ClusterTimeouts } from "../cluster/timeouts.ts";
+import { quoted } from "../words.ts";
 import { UsageError, type Arguments } from "./argv.ts";
 import { value } from "./o2cb-syntax.ts";
 import type { OptionSyntax } from "./syntax.ts";
-import { quoted } from "../words.ts";
 
 const ITERATION_S = 2;
 const MAX = 4_294_967_294;

@@ -34,7 +34,7 @@ const STAYING: [(&str, Option<&str>); 2] = [("o2cb", Some("monitor")), ("ocfs2_c
 /// What keeps a process that stays, and is idle, small. Measured with node 20.20 after 1500 audits: 44 MB resident instead
 /// of 59. Code that runs now and then gains nothing from V8's compilers (and wasm needs them, which node warns of), and new
 /// objects need no more than 1 MB before they are collected. The memory reducer is a timer of some seconds that goes on long after
-/// the last event; in its place the process collects once when it comes to rest.
+/// the last event; in its place the monitor collects when it comes to rest.
 const STAYING_FLAGS: [&str; 5] =
     ["--jitless", "--no-expose-wasm", "--max-semi-space-size=1", "--no-memory-reducer", "--expose-gc"];
 
